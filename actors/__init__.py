@@ -1,0 +1,1 @@
+"""The five actors, one room each; none imports another."""

@@ -1,0 +1,69 @@
+"""The claims' side of a run: which windows open now, and which claims nobody judged in time. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Literal
+
+from messages.events import RunEvent
+from messages.run_events import AssertionExpired, AssertionOpened
+from messages.verdicts import Reason
+from runs.state import AssertionState, RunState
+from runs.windows import STEADY, window_of
+
+JUDGE_BUDGET = timedelta(seconds=15)
+"""From a window's end to the moment at which an unjudged claim is inconclusive."""
+
+
+def open_claims(state: RunState, decided: list[RunEvent], now: datetime) -> Iterator[RunEvent]:
+    """Openings for every window that has begun and was not opened yet; none while another decision is being stored."""
+    del now
+    if decided or state.aborting is not None or "release" in state.requests:
+        return
+    for mode in ("settle", "steady", "recover"):
+        yield from _open_steady(state, mode)
+    for name, (claim, phase) in state.scenario.claims().items():
+        window = window_of(state, claim, phase)
+        if name not in state.assertions and window.opens is not None:
+            yield AssertionOpened(assertion=name, claim=claim, phase=phase, opens=window.opens)
+
+
+def _open_steady(state: RunState, mode: Literal["settle", "steady", "recover"]) -> Iterator[RunEvent]:
+    for claim in state.system.steady_claims():
+        name = STEADY[mode] + claim.id
+        window = window_of(state, claim, None, mode)
+        if name not in state.assertions and window.opens is not None:
+            yield AssertionOpened(assertion=name, claim=claim, mode=mode, opens=window.opens)
+
+
+def deadlines(state: RunState, now: datetime, wakes: list[datetime]) -> Iterator[RunEvent]:
+    """What was not judged within 15 s after its window's end is inconclusive."""
+    for assertion in state.assertions.values():
+        if assertion.verdict is not None:
+            continue
+        limit = _deadline(state, assertion)
+        if limit is None:
+            continue
+        if now >= limit:
+            told = "nobody judged it in time: the observer or the validator was away, or too far behind"
+            yield AssertionExpired(assertion=assertion.id, reason=Reason.GAP, message=told)
+        else:
+            wakes.append(limit)
+
+
+def waiting_for(state: RunState, now: datetime, wakes: list[datetime]) -> bool:
+    """Whether an opened claim is still unjudged, or one may still open."""
+    del now, wakes
+    if any(a.verdict is None for a in state.assertions.values()):
+        return True
+    for name, (claim, phase) in state.scenario.claims().items():
+        if name not in state.assertions and window_of(state, claim, phase).opens is not None:
+            return True
+    return False
+
+
+def _deadline(state: RunState, assertion: AssertionState) -> datetime | None:
+    window = window_of(state, assertion.claim, assertion.phase, assertion.mode)
+    if window.closes is not None:
+        return window.closes + JUDGE_BUDGET
+    recover = state.stages.get("recover")
+    return recover.finished + JUDGE_BUDGET if recover is not None and recover.finished is not None else None

@@ -1,0 +1,129 @@
+"""A phase from within: which actions are due, which faults must end, and whether it is over. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from messages.events import RunEvent
+from messages.run_events import ActionRequested, PhaseFinished, UndoRequested
+from messages.scenario import Action, Phase
+from runs.faults import ActionState
+from runs.state import RunState, StageState
+
+
+def advance_phase(
+    state: RunState, phase: Phase | None, stage: StageState, now: datetime, events: list[RunEvent], wakes: list[datetime]
+) -> bool:
+    """Ask for what is due in a phase (None: in finally) and end what has lasted long enough; whether the phase may finish."""
+    actions = phase.actions if phase is not None else state.scenario.spec.finally_
+    duration = phase.duration if phase is not None else None
+    ends = stage.started + duration if duration is not None else None
+    if ends is not None and now >= ends:
+        return _end_phase(state, actions, events)
+    for action in actions:
+        _request_due(state, action, stage, now, events, wakes)
+    for action in actions:
+        _undo_due(state, action, now, events, wakes)
+    if ends is not None:
+        wakes.append(ends)
+        return False
+    return all(_over(state, fault, now, wakes) for action in actions for fault in action.faults())
+
+
+def finish_phases(state: RunState, events: list[RunEvent]) -> bool:
+    """The run stops: undo everything and close the phase that is on; whether that is done."""
+    stage = state.stage
+    if stage is None or stage.kind != "phase":
+        return True
+    if undo_all(state, events) and not events:
+        events.append(PhaseFinished(phase=stage.name, kind="phase", cut=True))
+    return False
+
+
+def undo_all(state: RunState, events: list[RunEvent]) -> bool:
+    """Ask for the undo of every active fault; whether all are settled."""
+    why: Literal["abort", "stop"] = "abort" if state.aborting is not None else "stop"
+    for name, action in state.actions.faults().items():
+        _ask_undo(name, action, why, events)
+    return all(a.settled for a in state.actions.states.values() if a.request.phase != "finally")
+
+
+def _ask_undo(name: str, action: ActionState, why: Literal["for", "phase", "stop", "abort"], events: list[RunEvent]) -> None:
+    if not action.settled and action.undo_requested is None:
+        events.append(UndoRequested(fault_id=name, why=why))
+
+
+def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEvent]) -> bool:
+    mine = [fault for action in actions for fault in action.faults() if fault in state.actions.states]
+    for name in mine:
+        known = state.actions.states[name]
+        if known.request.action.spec.fault:
+            _ask_undo(name, known, "phase", events)
+    return all(state.actions.states[name].settled for name in mine)
+
+
+def _request_due(
+    state: RunState, action: Action, stage: StageState, now: datetime, events: list[RunEvent], wakes: list[datetime]
+) -> None:
+    since = stage.started
+    if action.after is not None:
+        ended = _ended_at(state, stage, action.after)
+        if ended is None:
+            return
+        since = ended
+    due = since + action.delay
+    for fault, target in action.faults().items():
+        if fault in state.actions.states:
+            continue
+        if now >= due:
+            events.append(ActionRequested(fault_id=fault, phase=stage.name, target=target, action=action))
+        else:
+            wakes.append(due)
+
+
+def _ended_at(state: RunState, stage: StageState, action_id: str) -> datetime | None:
+    """When the action that another one comes after was over on all of its targets."""
+    pool = state.scenario.spec.finally_ if stage.kind == "finally" else _actions_of(state, stage.name)
+    action = next((a for a in pool if a.id == action_id), None)
+    if action is None:
+        return None
+    moments = [_over_at(state.actions.states.get(fault)) for fault in action.faults()]
+    known = [m for m in moments if m is not None]
+    return max(known, default=None) if len(known) == len(moments) else None
+
+
+def _actions_of(state: RunState, phase: str) -> tuple[Action, ...]:
+    return next((p.actions for p in state.scenario.spec.phases if p.name == phase), ())
+
+
+def _over_at(action: ActionState | None) -> datetime | None:
+    if action is None:
+        return None
+    if action.gone is not None:
+        return action.gone
+    return action.requested if action.outcome is not None and not action.active else None
+
+
+def _undo_due(state: RunState, action: Action, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
+    if action.for_ is None:
+        return
+    for fault in action.faults():
+        known = state.actions.states.get(fault)
+        if known is None or known.injected is None or known.undo_requested is not None or not known.active:
+            continue
+        due = known.injected + action.for_
+        if now >= due:
+            _ask_undo(fault, known, "for", events)
+        else:
+            wakes.append(due)
+
+
+def _over(state: RunState, fault: str, now: datetime, wakes: list[datetime]) -> bool:
+    """Whether nothing more comes of this action: it is gone, or was none, or was undone and does not get healthy."""
+    action = state.actions.states.get(fault)
+    if action is None or not action.settled:
+        return False
+    if action.reverted is None or action.gone is not None:
+        return True
+    limit: timedelta = state.system.spec.steady_state.recover
+    wakes.append(action.reverted + limit)
+    return now >= action.reverted + limit

@@ -1,0 +1,113 @@
+"""What an actor is: a name, what it emits, and one table of typed subscriptions."""
+
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from messages.events import Fold, Recorded, RunEvent
+
+E = TypeVar("E", bound=RunEvent)
+V = TypeVar("V", bound=Fold)
+
+Decision = RunEvent | Sequence[RunEvent]
+"""Events that follow from one look at the journal: the first is guarded, the rest follow at once, in order."""
+Outcome = Iterable[RunEvent] | AsyncIterable[Decision] | None
+"""What a handler returns: one decision, or (an async generator) decisions one after the other. What follows a `yield` runs only
+when its events are stored; where another writer was first, the generator is closed there."""
+
+
+class TimerDue(RunEvent):
+    """A durable timer of the actor fired. Not a line of the journal."""
+
+    EVENT = "timer.due.v1"
+    ACTORS = ()
+
+    name: str
+    body: bytes = b""
+    reach: str = ""
+
+    @property
+    def entity(self) -> str:
+        return self.name
+
+
+class Run(Protocol[V]):
+    """One run, as an actor's handlers see it."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+
+    @property
+    def partition(self) -> int:
+        """Its share."""
+
+    @property
+    def view(self) -> V:
+        """The actor's fold, advanced to the newest line that has been read, which may be newer than the event at hand."""
+
+    def now(self) -> datetime:
+        """The server's time."""
+
+    def instant(self, local: float) -> datetime:
+        """The server's time at a reading of this process's monotonic clock."""
+
+    def wake_at(self, instant: datetime) -> None:
+        """Call the `whenever` handlers again at this instant of the server's clock; the earliest counts."""
+
+    async def arm_timer(self, name: str, at: datetime, body: bytes) -> int | None:
+        """Create a durable timer once; its sequence, or None if it was there already."""
+
+    async def renew_timer(self, name: str, at: datetime, body: bytes, last: int) -> int | None:
+        """Overwrite the timer of this sequence; the new one, or None if it has fired or someone else renewed it."""
+
+    async def cancel_timer(self, name: str) -> None:
+        """Take the timer back. It may fire all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A line of an actor's table."""
+
+    type: type[RunEvent]
+    handler: Callable[[Any, Any], Outcome]
+    lane: Literal["run", "entity", "latest"]
+
+
+def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["run", "entity"] = "run") -> Subscription:
+    """Call the handler for every event of this type (or of a type below it), those of one run (or entity) one after the other."""
+    return Subscription(type_, handler, lane)
+
+
+def whenever(handler: Callable[[RunEvent | None, Any], Outcome]) -> Subscription:
+    """Call the handler after anything new in a run, and when it asked to be woken; several news make one call."""
+    return Subscription(RunEvent, handler, "latest")
+
+
+class Actor(Generic[V]):
+    """One of the five. Holds nothing that matters: what it knows of a run is a fold of the journal."""
+
+    name: ClassVar[str]
+    emits: ClassVar[tuple[type[RunEvent], ...]]
+    one_writer: ClassVar[bool] = False
+    """Whether all that it writes in a run is guarded as one, not per entity."""
+
+    def fold(self, run: str) -> V:
+        """A new, empty view of a run."""
+        raise NotImplementedError
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """What it reacts to, all in one place."""
+        raise NotImplementedError
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """What it needs open while it works."""
+        return nullcontext()
+
+    def closed(self, run: str) -> None:
+        """The run is over and its view is dropped."""
+
+
+__all__ = ["Actor", "Decision", "Outcome", "Recorded", "Run", "Subscription", "TimerDue", "on", "whenever"]

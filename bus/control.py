@@ -1,0 +1,112 @@
+"""Asking and answering: the control endpoints of a namespace, as a NATS micro service and its client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import nats.micro
+import structlog
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, ServiceConfig
+from pydantic import ValidationError
+
+from bus.connection import Connection
+from bus.errors import NoAnswer
+from bus.subjects import Subjects
+from messages.control import Done, RunRequest, RunsReply, SubmitReply, SubmitRequest
+from messages.values import Message
+
+_log = structlog.get_logger()
+ANSWER_LIMIT = 10.0
+Verb = Callable[[bytes, str], Awaitable[Message]]
+"""Answers a body for a principal.
+
+Raises:
+    pydantic.ValidationError: the body is not what the verb takes; the asker is told.
+"""
+R = TypeVar("R", bound=Message)
+
+
+@asynccontextmanager
+async def serve_control(connection: Connection, subjects: Subjects, version: str, verbs: Mapping[str, Verb]) -> AsyncIterator[None]:
+    """Answer control requests while the block lasts. Hosts of one namespace share them."""
+    async with asyncio.TaskGroup() as tasks:
+        service = await nats.micro.add_service(connection.nc, ServiceConfig(name=f"{subjects.namespace}-control", version=version))
+        for name, verb in verbs.items():
+            config = EndpointConfig(name=name, subject=subjects.control(name, "*"), handler=_endpoint(verb, tasks))
+            await service.add_endpoint(config)
+        await connection.nc.flush()
+        try:
+            yield
+        finally:
+            await _stop(service)
+
+
+def _endpoint(verb: Verb, tasks: asyncio.TaskGroup) -> Callable[[Request], Awaitable[None]]:
+    async def handle(request: Request) -> None:
+        tasks.create_task(_answer(verb, request))
+
+    return handle
+
+
+async def _answer(verb: Verb, request: Request) -> None:
+    principal = request.subject.rpartition(".")[2]
+    try:
+        reply = await verb(request.data, principal)
+    except ValidationError as error:
+        first = error.errors()[0]
+        await request.respond_error("400", f"{'.'.join(str(p) for p in first['loc']) or 'body'}: {first['msg']}")
+    except (NoAnswer, NatsError) as error:
+        await request.respond_error("503", str(error) or type(error).__name__)
+    else:
+        await request.respond(reply.model_dump_json().encode())
+
+
+async def _stop(service: object) -> None:
+    stop = getattr(service, "stop", None)
+    if stop is not None:
+        try:
+            await stop()
+        except (NatsError, OSError) as error:
+            _log.debug("control.stopped", error=str(error))
+
+
+class ControlClient:
+    """Asks as a principal. Every method raises NoAnswer when no host answers."""
+
+    def __init__(self, connection: Connection, subjects: Subjects, principal: str) -> None:
+        self._connection = connection
+        self._subjects = subjects
+        self._principal = principal
+
+    async def submit(self, request: SubmitRequest) -> SubmitReply:
+        """Run a scenario: the run's id, or every mistake in the document."""
+        return await self._ask("submit", request, SubmitReply)
+
+    async def validate(self, request: SubmitRequest) -> SubmitReply:
+        """Only check a scenario."""
+        return await self._ask("validate", request, SubmitReply)
+
+    async def runs(self, run_id: str | None = None) -> RunsReply:
+        """One run, or the newest ones."""
+        return await self._ask("status" if run_id else "list", RunRequest(run_id=run_id), RunsReply)
+
+    async def abort(self, run_id: str, message: str = "") -> Done:
+        """End a run and undo its faults. The reply says that it was asked for, not that it is done."""
+        return await self._ask("abort", RunRequest(run_id=run_id, message=message), Done)
+
+    async def _ask(self, verb: str, body: Message, reply: type[R]) -> R:
+        subject = self._subjects.control(verb, self._principal)
+        try:
+            answer = await self._connection.nc.request(subject, body.model_dump_json().encode(), timeout=ANSWER_LIMIT)
+        except NoRespondersError as error:
+            raise NoAnswer(f"{verb}: no host runs a scheduler for namespace {self._subjects.namespace}") from error
+        except (TimeoutError, NatsError) as error:
+            raise NoAnswer(verb) from error
+        headers = answer.headers or {}
+        if "Nats-Service-Error" in headers:
+            raise NoAnswer(f"{verb}: {headers['Nats-Service-Error']}")
+        return reply.model_validate_json(answer.data)

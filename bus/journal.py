@@ -1,0 +1,217 @@
+"""The journal: guarded, idempotent writes, and one reader per host that feeds every actor's folds."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from nats.errors import Error as NatsError
+from nats.js.api import PubAck
+from nats.js.errors import APIError, NotFoundError
+from pydantic import ValidationError
+
+from bus.actor import TimerDue
+from bus.clock import ServerClock
+from bus.connection import Connection
+from bus.reading import OrderedReader, Stored
+from bus.subjects import Subjects
+from messages.catalogue import decode
+from messages.events import Recorded, RunEvent, evidence_id
+
+_log = structlog.get_logger()
+WRONG_LAST_SEQUENCE = 10071
+Line = Recorded[RunEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Nothing was stored on `subject` after `last`."""
+
+    subject: str
+    last: int
+
+
+class LostRace(Exception):
+    """Someone else wrote first: what was decided no longer follows. Final; decide again from the newer journal."""
+
+    def __init__(self, subject: str, sequence: int) -> None:
+        super().__init__(f"another writer was first on {subject} (sequence {sequence})")
+        self.sequence = sequence
+
+
+class Journal:
+    """Writes events of runs and reads them. All actors of a host share one."""
+
+    def __init__(self, connection: Connection, subjects: Subjects, stream: str, clock: ServerClock) -> None:
+        self._connection = connection
+        self.subjects = subjects
+        self.stream = stream
+        self.clock = clock
+
+    async def write(self, partition: int, run: str, actor: str, event: RunEvent, guard: Guard | None, traceparent: str | None) -> int:
+        """Store an event once; its sequence. Waits over an outage of the server.
+
+        Raises:
+            LostRace: the guard did not hold and the event is not stored.
+        """
+        subject = self.subjects.event(partition, run, actor, event)
+        headers = {"Nats-Msg-Id": f"{run}.{evidence_id(actor, event)}"}
+        if traceparent:
+            headers["traceparent"] = traceparent
+        if guard is not None:
+            headers |= {"Nats-Expected-Last-Subject-Sequence": str(guard.last), "Nats-Expected-Last-Subject-Sequence-Subject": guard.subject}
+        body = event.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        pause = 0.05
+        while True:
+            try:
+                return (await self._publish(subject, body, headers)).seq
+            except APIError as error:
+                if error.err_code != WRONG_LAST_SEQUENCE or guard is None:
+                    raise
+                return await self._mine(guard, headers["Nats-Msg-Id"])
+            except (TimeoutError, NatsError, OSError) as error:
+                _log.warning("journal.retry", run=run, actor=actor, error=str(error) or type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> PubAck:
+        return await self._connection.js.publish(subject, body, timeout=2, headers=dict(headers))
+
+    async def _mine(self, guard: Guard, message_id: str) -> int:
+        """After a refusal: the sequence if the newest message under the guard is mine (its acknowledgement was lost)."""
+        last = await self._last(guard.subject)
+        if last is not None and last[1] == message_id:
+            return last[0]
+        raise LostRace(guard.subject, last[0] if last else 0)
+
+    async def _last(self, subject: str) -> tuple[int, str | None] | None:
+        try:
+            found = await self._connection.js.get_last_msg(self.stream, subject, direct=True)
+        except NotFoundError:
+            return None
+        return found.seq or 0, (found.headers or {}).get("Nats-Msg-Id")
+
+    async def last_sequence(self) -> int:
+        """The newest sequence of the stream; sets the clock by the way."""
+        asked = time.monotonic()
+        answer = await self._connection.nc.request(f"$JS.API.STREAM.INFO.{self.stream}", timeout=5)
+        info = json.loads(answer.data)
+        self.clock.set(datetime.fromisoformat(info["ts"]), asked, time.monotonic())
+        return int(info["state"]["last_seq"])
+
+    async def find(self, run: str, actor: str, entity: str, event: type[RunEvent]) -> Line | None:
+        """This event of this run, if it was stored."""
+        namespace = self.subjects.namespace
+        subject = f"{namespace}.run.*.{run}.{actor}.{entity}.{event.type_name()}"
+        try:
+            found = await self._connection.js.get_last_msg(self.stream, subject, direct=True)
+        except NotFoundError:
+            return None
+        at = found.time or self.clock.now()
+        return self.line(Stored(found.subject or "", found.data or b"", dict(found.headers or {}), found.seq or 0, at, 0))
+
+    async def runs_with(self, actor: str, entity: str, type_name: str) -> dict[str, int]:
+        """The runs that have this event, and their partitions."""
+        subject = self.subjects.everywhere(actor, entity, type_name)
+        info = await self._connection.js.stream_info(self.stream, subjects_filter=subject)
+        found = (self.subjects.read(s) for s in (info.state.subjects or {}))
+        return {address.run: address.partition for address in found if address is not None}
+
+    async def read_runs(self, runs: Iterable[str], until: int, deliver: Callable[[Line], None]) -> None:
+        """Hand every line of these runs up to a sequence to `deliver`, in stream order."""
+        names = list(runs)
+        for start in range(0, len(names), 50):
+            await self._replay([self.subjects.of_run(run) for run in names[start : start + 50]], until, deliver)
+
+    async def _replay(self, filters: list[str], until: int, deliver: Callable[[Line], None]) -> None:
+        done = asyncio.Event()
+
+        def on_stored(stored: Stored) -> None:
+            line = self.line(stored) if stored.sequence <= until else None
+            if line is not None:
+                deliver(line)
+            if stored.pending == 0 or stored.sequence >= until:
+                done.set()
+
+        info = await self._connection.js.stream_info(self.stream, subjects_filter=filters[0])
+        if not info.state.subjects and len(filters) == 1:
+            return
+        reader = OrderedReader(self._connection, self.stream, filters, on_stored)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(reader.run())
+            await done.wait()
+            task.cancel()
+
+    def follow(self, after: int, deliver: Callable[[Line], None], *, run: str | None = None, due: bool = True) -> OrderedReader:
+        """A reader of every line after a sequence, of all runs or of one; the caller runs it."""
+        filters = [self.subjects.of_run(run) if run else self.subjects.journal]
+        if due and run is None:
+            filters.append(self.subjects.due)
+
+        def on_stored(stored: Stored) -> None:
+            line = self.line(stored)
+            if line is not None:
+                deliver(line)
+
+        return OrderedReader(self._connection, self.stream, filters, on_stored, after=after)
+
+    def line(self, stored: Stored) -> Line | None:
+        """The journal line of a stored message; None for one that this version cannot read, which is logged."""
+        address = self.subjects.read(stored.subject)
+        if address is None:
+            return None
+        self.clock.observe(stored.at)
+        event: RunEvent | None
+        if address.kind == "due":
+            event = TimerDue(name=address.entity, body=stored.data, reach=address.type)
+        else:
+            event = self._decode(address.type, stored)
+        if event is None:
+            return None
+        return Recorded(
+            event=event,
+            run=address.run,
+            partition=address.partition,
+            actor=address.actor,
+            entity=address.entity,
+            sequence=stored.sequence,
+            at=stored.at,
+            id=stored.headers.get("Nats-Msg-Id", ""),
+            traceparent=stored.headers.get("traceparent"),
+        )
+
+    def _decode(self, type_name: str, stored: Stored) -> RunEvent | None:
+        for candidate in (type_name, type_name.rpartition(".")[0]):
+            try:
+                event = decode(candidate, stored.data)
+            except ValidationError as error:
+                _log.error("journal.unreadable", subject=stored.subject, sequence=stored.sequence, error=str(error))
+                return None
+            if event is not None:
+                return event
+        _log.warning("journal.unknown", subject=stored.subject, sequence=stored.sequence)
+        return None
+
+    async def schedule(self, subject: str, target: str, at: datetime, body: bytes, last: int) -> int | None:
+        """Store a scheduled message whose predecessor has the sequence `last` (0: none); its sequence, or None if that is not so."""
+        when = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        headers = {"Nats-Schedule": f"@at {when}", "Nats-Schedule-Target": target, "Nats-Expected-Last-Subject-Sequence": str(last)}
+        pause = 0.05
+        while True:
+            try:
+                return (await self._publish(subject, body, headers)).seq
+            except APIError as error:
+                if error.err_code != WRONG_LAST_SEQUENCE:
+                    raise
+                return None
+            except (TimeoutError, NatsError, OSError) as error:
+                _log.warning("timer.retry", subject=subject, error=str(error) or type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    async def unschedule(self, subject: str) -> None:
+        """Take a scheduled message back; it may fire all the same."""
+        await self._connection.js.purge_stream(self.stream, subject=subject)

@@ -1,0 +1,148 @@
+"""Compare-and-set on one KV bucket. nats-py's own cannot renew a TTL or create over an expiry marker, and its watch dies silently."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+import nats.errors
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import APIError, NotFoundError
+
+from bus.connection import Connection
+from bus.errors import NoAnswer
+
+_WRONG_LAST_SEQUENCE = 10071
+_MARKERS = ("KV-Operation", "Nats-Marker-Reason")
+_KEY = re.compile(r"[A-Za-z0-9_=/-]+(\.[A-Za-z0-9_=/-]+)*\Z")
+_DELETED_FOR = "60s"
+_HEARTBEAT = 0.5
+_ANSWER_LIMIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a key holds. The revision grows with every change in the bucket, so it serves as fencing token."""
+
+    value: bytes
+    revision: int
+
+
+class Keys:
+    """The keys of one bucket. Writes say which revision they replace; a lost race is an answer, not an error.
+
+    Every method raises NoAnswer when the bus does not answer; whether a write took effect is then unknown: look before repeating it.
+    """
+
+    def __init__(self, connection: Connection, bucket: str) -> None:
+        self._connection = connection
+        self._stream = f"KV_{bucket}"
+        self._prefix = f"$KV.{bucket}."
+
+    async def get(self, key: str) -> Entry | None:
+        """What the key holds now; None when it is free: never set, deleted or expired."""
+        data, revision, headers = await self._last(key)
+        return None if revision == 0 or _is_marker(headers) else Entry(data, revision)
+
+    async def create(self, key: str, value: bytes) -> int | None:
+        """Take a free key. The revision, or None when it is taken."""
+        return await self._put_if_free(key, value, {})
+
+    async def create_lease(self, key: str, value: bytes, ttl: timedelta) -> int | None:
+        """Take a free key that falls free again by itself. The revision, or None when it is taken."""
+        return await self._put_if_free(key, value, _expiring(ttl))
+
+    async def put(self, key: str, value: bytes, last: int) -> int | None:
+        """Replace revision `last` (0: never set). The new revision, or None when the key has changed. A TTL ends here."""
+        return await self._put(key, value, last, {})
+
+    async def put_lease(self, key: str, value: bytes, ttl: timedelta, last: int) -> int | None:
+        """Replace revision `last` (0: never set) by one that expires after `ttl`, whole seconds. None when the key has changed."""
+        return await self._put(key, value, last, _expiring(ttl))
+
+    async def delete(self, key: str, revision: int) -> bool:
+        """Free the key if it still has this revision; False when it has changed, expired or gone."""
+        free = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": _DELETED_FOR}
+        return await self._put(key, b"", revision, free) is not None
+
+    async def watch(self, pattern: str = ">") -> AsyncGenerator[tuple[str, bytes | None], None]:
+        """All that is there, then every change, as (key, value), None for a key that fell free. It survives a restart of the server.
+
+        Of several changes in quick succession only the last may come. Leave it by `aclosing`, or by cancelling who iterates.
+        """
+        try:
+            subscription = await self._connection.js.subscribe(
+                self._prefix + pattern,
+                stream=self._stream,
+                ordered_consumer=True,
+                idle_heartbeat=_HEARTBEAT,
+                config=ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT),
+            )
+        except TimeoutError as error:
+            raise NoAnswer(f"watch {self._prefix}{pattern}") from error
+        try:
+            async for message in subscription.messages:
+                free = _is_marker(message.headers or {})
+                yield message.subject.removeprefix(self._prefix), None if free else message.data
+        finally:
+            with suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    async def _put_if_free(self, key: str, value: bytes, headers: dict[str, str]) -> int | None:
+        _, revision, found = await self._last(key)
+        if revision and not _is_marker(found):
+            return None
+        return await self._put(key, value, revision, headers)
+
+    async def _put(self, key: str, value: bytes, last: int, headers: dict[str, str]) -> int | None:
+        """An answer that got lost is looked up by the message's id: a guarded write that took effect refuses its own repetition."""
+        mine = uuid.uuid4().hex
+        guarded = {**headers, "Nats-Expected-Last-Subject-Sequence": str(last), "Nats-Msg-Id": mine}
+        try:
+            stored = await self._connection.js.publish(self._subject(key), value, timeout=_ANSWER_LIMIT, headers=guarded)
+        except APIError as error:
+            if error.err_code != _WRONG_LAST_SEQUENCE:
+                raise
+            return None
+        except (TimeoutError, nats.errors.Error) as error:
+            _, revision, found = await self._last(key)
+            if found.get("Nats-Msg-Id") == mine:
+                return revision
+            raise NoAnswer(f"write {self._subject(key)}") from error
+        return stored.seq
+
+    async def _last(self, key: str) -> tuple[bytes, int, dict[str, str]]:
+        """From the stream's leader, not a replica that may lag; sequence 0 when there is nothing."""
+        try:
+            async with asyncio.timeout(_ANSWER_LIMIT):
+                message = await self._connection.js.get_last_msg(self._stream, self._subject(key))
+        except NotFoundError:
+            return b"", 0, {}
+        except (TimeoutError, nats.errors.Error) as error:
+            if isinstance(error, APIError):
+                raise
+            raise NoAnswer(f"read {self._subject(key)}") from error
+        return message.data or b"", cast("int", message.seq), cast("dict[str, str]", message.headers or {})
+
+    def _subject(self, key: str) -> str:
+        if not _KEY.match(key):
+            msg = f"{json.dumps(key)} is no key; use letters, digits, - _ = / and inner dots"
+            raise ValueError(msg)
+        return self._prefix + key
+
+
+def _is_marker(headers: dict[str, str]) -> bool:
+    return any(marker in headers for marker in _MARKERS)
+
+
+def _expiring(ttl: timedelta) -> dict[str, str]:
+    seconds, rest = divmod(ttl, timedelta(seconds=1))
+    if rest or seconds < 1:
+        msg = f"a lease lasts whole seconds, at least one, not {ttl}"
+        raise ValueError(msg)
+    return {"Nats-TTL": f"{seconds}s"}

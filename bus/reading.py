@@ -1,0 +1,156 @@
+"""Reading a stream in order from a sequence on, without acknowledgements, over any outage of the server."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from bus.connection import Connection
+
+_log = structlog.get_logger()
+_HEARTBEAT = 0.5
+_SILENCE = 1.6
+"""Seconds without message or heartbeat after which the consumer is taken for lost."""
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as a stream holds it."""
+
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+    sequence: int
+    at: datetime
+    pending: int
+    """How many more the stream held for this reader when it was sent."""
+
+
+class OrderedReader:
+    """Hands every message after a sequence to `deliver`, each once and in order. `deliver` must not block."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str,
+        filters: list[str],
+        deliver: Callable[[Stored], None],
+        *,
+        after: int = 0,
+        since: datetime | None = None,
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._filters = filters
+        self._deliver = deliver
+        self._since = since
+        self.sequence = after
+        """The last sequence delivered, or the one it starts after."""
+        self._heard = 0.0
+        self._asked = 0
+        self._lost = asyncio.Event()
+        self._consumer = ""
+        self._inbox = ""
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            self._inbox = self._connection.nc.new_inbox()
+            subscription = await self._connection.nc.subscribe(
+                self._inbox, cb=self._on_message, pending_msgs_limit=10 * _BATCH, pending_bytes_limit=256 * 1024 * 1024
+            )
+            try:
+                self._lost.clear()
+                await self._create()
+                await self._watch()
+            except (TimeoutError, OSError, NatsError, ConsumerRefused) as error:
+                _log.info("reader.retry", stream=self._stream, error=str(error) or type(error).__name__)
+            finally:
+                await self._close(subscription)
+            await asyncio.sleep(0.1)
+
+    async def _create(self) -> None:
+        config: dict[str, object] = {
+            "ack_policy": "none",
+            "max_deliver": 1,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 60_000_000_000,
+            "filter_subjects": self._filters,
+        }
+        if self.sequence == 0 and self._since is not None:
+            config |= {"deliver_policy": "by_start_time", "opt_start_time": self._since.astimezone(UTC).isoformat().replace("+00:00", "Z")}
+        else:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self.sequence + 1}
+        request = {"stream_name": self._stream, "action": "create", "config": config}
+        answer = await self._connection.nc.request(f"$JS.API.CONSUMER.CREATE.{self._stream}", json.dumps(request).encode(), timeout=2)
+        created = json.loads(answer.data)
+        if "error" in created:
+            raise ConsumerRefused(self._stream, str(created["error"].get("description")))
+        self._consumer = str(created["name"])
+        self._heard = time.monotonic()
+        await self._ask()
+
+    async def _ask(self) -> None:
+        self._asked = _BATCH
+        body = {"batch": _BATCH, "expires": 30_000_000_000, "idle_heartbeat": int(_HEARTBEAT * 1e9)}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        await self._connection.nc.publish(subject, json.dumps(body).encode(), reply=self._inbox)
+
+    async def _watch(self) -> None:
+        while not self._lost.is_set():
+            try:
+                async with asyncio.timeout(_SILENCE / 2):
+                    await self._lost.wait()
+            except TimeoutError:
+                if time.monotonic() - self._heard > _SILENCE:
+                    _log.info("reader.silent", stream=self._stream, sequence=self.sequence)
+                    return
+
+    async def _on_message(self, message: Msg) -> None:
+        if message.subject != self._inbox and not message.reply.startswith("$JS.ACK."):
+            return
+        self._heard = time.monotonic()
+        status = (message.headers or {}).get("Status")
+        if status is not None:
+            if status == "408" or (status == "409" and "Batch Completed" in str(message.headers)):
+                await self._ask()
+            elif status != "100":
+                self._lost.set()
+            return
+        stored = _stored(message)
+        if stored.sequence > self.sequence:
+            self.sequence = stored.sequence
+            self._deliver(stored)
+        self._asked -= 1
+        if self._asked <= 0:
+            await self._ask()
+
+    async def _close(self, subscription: Subscription) -> None:
+        with contextlib.suppress(NatsError, OSError):
+            await subscription.unsubscribe()
+
+
+class ConsumerRefused(Exception):
+    """The server did not create a consumer; it may later."""
+
+    def __init__(self, stream: str, why: str) -> None:
+        super().__init__(f"no consumer on {stream}: {why}")
+
+
+def _stored(message: Msg) -> Stored:
+    """From the ack subject: $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.timestamp.pending[.token]."""
+    tokens = message.reply.split(".")
+    first = 4 if len(tokens) == 9 else 6
+    sequence, nanoseconds, pending = int(tokens[first + 1]), int(tokens[first + 3]), int(tokens[first + 4])
+    at = datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).replace(microsecond=nanoseconds % 1_000_000_000 // 1000)
+    return Stored(message.subject, message.data, dict(message.headers or {}), sequence, at, pending)

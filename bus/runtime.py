@@ -1,0 +1,357 @@
+"""Runs actors: feeds their folds, calls their handlers in order, stores what they decide, retries, and buries dead letters."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, AsyncIterator, Protocol
+
+import structlog
+
+from bus.actor import Actor, Subscription, TimerDue
+from bus.journal import Guard, Journal, Line, LostRace
+from messages.events import Fold, RunEvent
+from messages.fault_events import HandlerFailed
+from messages.judgements import ReportPublished
+from messages.run_events import RunAccepted, RunFinished, SubmitRequested
+
+_log = structlog.get_logger()
+ATTEMPTS = 5
+"""How often a handler is tried on one event before it is a dead letter."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 60.0
+_LINGER = 30.0
+"""Seconds that a finished run is kept, so that its last events find it."""
+
+
+class Metrics(Protocol):
+    """What the runtime measures: rate, errors, duration."""
+
+    def handled(self, actor: str, message: str, seconds: float, *, error: bool) -> None:
+        """A handler returned, or raised."""
+
+
+class NoMetrics:
+    """Measures nothing."""
+
+    def handled(self, actor: str, message: str, seconds: float, *, error: bool) -> None:
+        """Ignore it."""
+
+
+@dataclass(eq=False)
+class ActiveRun:
+    """One run in one actor's hands."""
+
+    id: str
+    partition: int
+    runtime: "ActorRuntime"
+    view: Any
+    traceparent: str | None = None
+    position: int = 0
+    """The newest sequence that the view knows of this run."""
+    guards: dict[str, int] = field(default_factory=dict)
+    """The newest sequence per entity that this actor wrote (`*`: any entity)."""
+    wake: asyncio.TimerHandle | None = None
+    wake_instant: datetime | None = None
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def now(self) -> datetime:
+        return self.runtime.journal.clock.now()
+
+    def instant(self, local: float) -> datetime:
+        return self.runtime.journal.clock.at(local)
+
+    def wake_at(self, instant: datetime) -> None:
+        if self.wake_instant is not None and self.wake_instant <= instant:
+            return
+        self.stop_waking()
+        self.wake_instant = instant
+        delay = max(0.0, (instant - self.now()).total_seconds()) + 0.0005
+        self.wake = asyncio.get_running_loop().call_later(delay, self.runtime.woken, self)
+
+    def stop_waking(self) -> None:
+        if self.wake is not None:
+            self.wake.cancel()
+        self.wake, self.wake_instant = None, None
+
+    async def arm_timer(self, name: str, at: datetime, body: bytes) -> int | None:
+        subjects, actor = self.runtime.journal.subjects, self.runtime.actor.name
+        target = subjects.timer_due(self.partition, self.id, actor, name)
+        return await self.runtime.journal.schedule(subjects.timer(self.partition, self.id, actor, name), target, at, body, 0)
+
+    async def renew_timer(self, name: str, at: datetime, body: bytes, last: int) -> int | None:
+        subjects, actor = self.runtime.journal.subjects, self.runtime.actor.name
+        target = subjects.timer_due(self.partition, self.id, actor, name)
+        return await self.runtime.journal.schedule(subjects.timer(self.partition, self.id, actor, name), target, at, body, last)
+
+    async def cancel_timer(self, name: str) -> None:
+        subjects = self.runtime.journal.subjects
+        await self.runtime.journal.unschedule(subjects.timer(self.partition, self.id, self.runtime.actor.name, name))
+
+    async def reached(self, sequence: int) -> None:
+        """Wait until the view knows this sequence."""
+        while self.position < sequence:
+            self.moved.clear()
+            await self.moved.wait()
+
+
+class ActorRuntime:
+    """One actor at work in this host."""
+
+    def __init__(self, actor: Actor[Any], journal: Journal, metrics: Metrics) -> None:
+        self.actor = actor
+        self.journal = journal
+        self.failure: str | None = None
+        self._metrics = metrics
+        self._table = actor.subscriptions()
+        self._runs: dict[str, ActiveRun] = {}
+        self._closed: deque[str] = deque(maxlen=4096)
+        self._lanes: dict[tuple[str, ...], deque[tuple[Subscription, RunEvent | None, ActiveRun]]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._working: set[asyncio.Task[None]] = set()
+        self._replaying: list[Line] | None = None
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Handle what is delivered until the block ends; then handlers are cancelled where they wait."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.actor.lifespan())
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                try:
+                    yield
+                finally:
+                    self._stop()
+
+    def _stop(self) -> None:
+        self._tasks = None
+        for run in self._runs.values():
+            run.stop_waking()
+        for task in self._working:
+            task.cancel()
+
+    def begin_replay(self) -> None:
+        """What is delivered now grows the folds; handlers see it when the replay ends."""
+        self._replaying = []
+
+    def end_replay(self) -> None:
+        """The folds are whole: hand the old events to the handlers, who do nothing where their work is done."""
+        lines, self._replaying = self._replaying or [], None
+        for line in lines:
+            self._dispatch(line)
+
+    def deliver(self, line: Line) -> None:
+        """Take in the next line of any run."""
+        run = self._run_of(line)
+        if run is None or line.sequence <= run.position:
+            return
+        self._advance(run, line)
+        if self._replaying is None:
+            self._dispatch(line)
+        else:
+            self._replaying.append(line)
+
+    def woken(self, run: ActiveRun) -> None:
+        """A wake that a handler asked for has come."""
+        run.stop_waking()
+        self._latest(None, run)
+
+    def busy(self) -> int:
+        """How many runs are open here."""
+        return len(self._runs)
+
+    def _run_of(self, line: Line) -> ActiveRun | None:
+        run = self._runs.get(line.run)
+        if run is None and isinstance(line.event, RunAccepted | SubmitRequested) and line.run not in self._closed:
+            run = ActiveRun(line.run, line.partition, self, self.actor.fold(line.run))
+            self._runs[line.run] = run
+        return run
+
+    def _advance(self, run: ActiveRun, line: Line) -> None:
+        if not isinstance(line.event, TimerDue):
+            run.view.apply(line)
+            run.position = line.sequence
+            run.traceparent = line.traceparent or run.traceparent
+            run.moved.set()
+            if line.actor == self.actor.name:
+                run.guards[line.entity] = run.guards["*"] = line.sequence
+        if isinstance(line.event, ReportPublished):
+            self._close_later(run)
+        elif isinstance(line.event, RunFinished):
+            asyncio.get_running_loop().call_later(_LINGER, self._close, run)
+
+    def _close_later(self, run: ActiveRun) -> None:
+        asyncio.get_running_loop().call_later(2.0, self._close, run)
+
+    def _close(self, run: ActiveRun) -> None:
+        if self._runs.pop(run.id, None) is not None:
+            run.stop_waking()
+            self._closed.append(run.id)
+            self.actor.closed(run.id)
+
+    def _dispatch(self, line: Line) -> None:
+        run = self._runs.get(line.run)
+        if run is None or (isinstance(line.event, TimerDue) and line.actor != self.actor.name):
+            return
+        for subscription in self._table:
+            if subscription.lane == "latest":
+                continue
+            if isinstance(line.event, subscription.type):
+                lane = (run.id,) if subscription.lane == "run" else (run.id, line.entity, line.event.type_name())
+                self._enqueue(lane, subscription, line.event, run)
+        self._latest(line.event, run)
+
+    def _latest(self, event: RunEvent | None, run: ActiveRun) -> None:
+        for index, subscription in enumerate(self._table):
+            if subscription.lane == "latest":
+                lane = (run.id, "latest", str(index))
+                waiting = self._lanes.get(lane)
+                if waiting is None or len(waiting) < 2:
+                    self._enqueue(lane, subscription, event, run)
+
+    def _enqueue(self, lane: tuple[str, ...], subscription: Subscription, event: RunEvent | None, run: ActiveRun) -> None:
+        waiting = self._lanes.get(lane)
+        if waiting is not None:
+            waiting.append((subscription, event, run))
+            return
+        if self._tasks is not None:
+            self._lanes[lane] = deque([(subscription, event, run)])
+            task = self._tasks.create_task(self._work(lane), name=f"{self.actor.name}:{'.'.join(lane)}")
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+
+    async def _work(self, lane: tuple[str, ...]) -> None:
+        waiting = self._lanes[lane]
+        try:
+            while waiting:
+                await self._handle(*waiting[0])
+                waiting.popleft()
+        finally:
+            del self._lanes[lane]
+
+    async def _handle(self, subscription: Subscription, event: RunEvent | None, run: ActiveRun) -> None:
+        """Call one handler until it succeeds, another writer was first, or it is a dead letter."""
+        pause, message = _FIRST_PAUSE, event.type_name() if event is not None else "wake"
+        for attempt in range(1, ATTEMPTS + 1):
+            started = time.perf_counter()
+            try:
+                await self._once(subscription.handler, event, run)
+            except LostRace as lost:
+                await run.reached(lost.sequence)
+                self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=False)
+                return
+            except Exception as error:  # noqa: BLE001 - the border of supervision: whatever a handler raises is retried, then buried
+                self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=True)
+                told = {"actor": self.actor.name, "run": run.id, "message": message, "attempt": attempt}
+                _log.warning("handler.failed", **told, error=repr(error), exc_info=attempt == ATTEMPTS)
+                if attempt == ATTEMPTS:
+                    await self._bury(subscription, run, message, error)
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=False)
+                return
+
+    async def _once(self, handler: Callable[[Any, Any], Any], event: RunEvent | None, run: ActiveRun) -> None:
+        outcome = handler(event, run)
+        if isinstance(outcome, AsyncIterable):
+            try:
+                async for decision in outcome:
+                    await self._store(run, (decision,) if isinstance(decision, RunEvent) else decision)
+            finally:
+                await outcome.aclose()  # type: ignore[attr-defined]
+        elif outcome is not None:
+            await self._store(run, tuple(outcome))
+
+    async def _store(self, run: ActiveRun, events: Sequence[RunEvent]) -> None:
+        """Store one decision: the first event guarded, the rest behind it in order; then wait until the fold knows them."""
+        if not events:
+            return
+        for event in events:
+            if not isinstance(event, (*self.actor.emits, HandlerFailed)):
+                raise UndeclaredEvent(self.actor.name, event)
+        first, *rest = events
+        newest = await self._write(run, first, self._guard(run, first))
+        if rest:
+            async with asyncio.TaskGroup() as writes:
+                stored = [writes.create_task(self._write(run, event, None)) for event in rest]
+            newest = max(newest, *(task.result() for task in stored))
+        await run.reached(newest)
+
+    def _guard(self, run: ActiveRun, event: RunEvent) -> Guard | None:
+        subjects, actor = self.journal.subjects, self.actor.name
+        if isinstance(event, RunFinished):
+            return Guard(subjects.of_run(run.id, run.partition), run.position)
+        if not event.GUARDED:
+            return None
+        if self.actor.one_writer:
+            return Guard(subjects.of_actor(run.partition, run.id, actor), run.guards.get("*", 0))
+        return Guard(subjects.of_entity(run.partition, run.id, actor, event.entity), run.guards.get(event.entity, 0))
+
+    async def _write(self, run: ActiveRun, event: RunEvent, guard: Guard | None) -> int:
+        sequence = await self.journal.write(run.partition, run.id, self.actor.name, event, guard, run.traceparent)
+        if sequence > run.guards.get("*", 0):
+            run.guards["*"] = sequence
+        if sequence > run.guards.get(event.entity, 0):
+            run.guards[event.entity] = sequence
+        return sequence
+
+    async def _bury(self, subscription: Subscription, run: ActiveRun, message: str, error: Exception) -> None:
+        name = getattr(subscription.handler, "__name__", "handler")
+        failure = HandlerFailed(handler=name, cause=message, sequence=run.position, error=f"{type(error).__name__}: {error}"[:2000])
+        await self._write(run, failure, None)
+
+
+class UndeclaredEvent(TypeError):
+    """An actor emits a type that its table does not name: a bug."""
+
+    def __init__(self, actor: str, event: RunEvent) -> None:
+        super().__init__(f"{actor} emits {event.EVENT}, which is not in its `emits`")
+
+
+class Reading:
+    """Feeds the actors of one host from one reader: first the open runs, then everything new."""
+
+    def __init__(self, journal: Journal, runtimes: Iterable[ActorRuntime]) -> None:
+        self._journal = journal
+        self._runtimes = tuple(runtimes)
+        self.caught_up = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        last = await self._journal.last_sequence()
+        open_runs = await self._open_runs()
+        for runtime in self._runtimes:
+            runtime.begin_replay()
+        if open_runs:
+            await self._journal.read_runs(open_runs, last, self._deliver)
+        for runtime in self._runtimes:
+            runtime.end_replay()
+        reader = self._journal.follow(last, self._deliver)
+        self.caught_up.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(reader.run())
+            tasks.create_task(self._keep_time())
+
+    async def _open_runs(self) -> list[str]:
+        accepted = await self._journal.runs_with("scheduler", "run", RunAccepted.type_name())
+        reported = await self._journal.runs_with("reporter", "run", ReportPublished.type_name())
+        return sorted(set(accepted) - set(reported))
+
+    def _deliver(self, line: Line) -> None:
+        for runtime in self._runtimes:
+            runtime.deliver(line)
+
+    async def _keep_time(self) -> None:
+        while True:
+            await asyncio.sleep(10)
+            try:
+                await self._journal.last_sequence()
+            except (TimeoutError, OSError) as error:
+                _log.info("clock.unset", error=str(error) or type(error).__name__)
+
+
+__all__ = ["ActiveRun", "ActorRuntime", "Fold", "Metrics", "NoMetrics", "Reading", "UndeclaredEvent"]

@@ -1,0 +1,105 @@
+"""Every subject of a namespace, made and read in one place."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from messages.events import RunEvent
+
+PARTITIONS = 16
+"""How many shares the runs of a namespace are split into; fixed for its life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the subject of a journal line or of a timer that fired says."""
+
+    kind: Literal["run", "due"]
+    partition: int
+    run: str
+    actor: str
+    entity: str
+    """Of a due timer: its name."""
+    type: str
+    """Of a due timer: the reach that it is for, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """The subjects of one namespace."""
+
+    namespace: str
+
+    @property
+    def scenarios(self) -> str:
+        """Where scenarios are published, followed by a key."""
+        return f"{self.namespace}.scenarios"
+
+    @property
+    def journal(self) -> str:
+        """Every line of every journal."""
+        return f"{self.namespace}.run.>"
+
+    @property
+    def due(self) -> str:
+        """Every timer that fires."""
+        return f"{self.namespace}.due.>"
+
+    def event(self, partition: int, run: str, actor: str, event: RunEvent) -> str:
+        """Where this event of this run is stored."""
+        end = f".{event.route}" if event.route else ""
+        return f"{self.namespace}.run.{partition}.{run}.{actor}.{event.entity}.{event.type_name()}{end}"
+
+    def of_run(self, run: str, partition: int | None = None) -> str:
+        """Every line of one run's journal."""
+        return f"{self.namespace}.run.{'*' if partition is None else partition}.{run}.>"
+
+    def of_actor(self, partition: int, run: str, actor: str) -> str:
+        """Every line that one actor wrote in one run."""
+        return f"{self.namespace}.run.{partition}.{run}.{actor}.>"
+
+    def of_entity(self, partition: int, run: str, actor: str, entity: str) -> str:
+        """Every line that one actor wrote about one entity of a run."""
+        return f"{self.namespace}.run.{partition}.{run}.{actor}.{entity}.>"
+
+    def everywhere(self, actor: str, entity: str, type_name: str) -> str:
+        """This event of every run."""
+        return f"{self.namespace}.run.*.*.{actor}.{entity}.{type_name}"
+
+    def timer(self, partition: int, run: str, actor: str, name: str) -> str:
+        """The scheduled message of a timer."""
+        return f"{self.namespace}.timer.{partition}.{run}.{actor}.{name}"
+
+    def timer_due(self, partition: int, run: str, actor: str, name: str) -> str:
+        """Where that timer fires."""
+        return f"{self.namespace}.due.{partition}.{run}.{actor}.{name}"
+
+    def scenario(self, key: str) -> str:
+        """Where a scenario with this key is published."""
+        return f"{self.namespace}.scenarios.{key}"
+
+    def rejected(self, key: str) -> str:
+        """Where a scenario that could not be accepted ends."""
+        return f"{self.namespace}.rejected.{key}"
+
+    def control(self, verb: str, principal: str) -> str:
+        """Where a principal asks for something."""
+        return f"{self.namespace}.control.{verb}.{principal}"
+
+    def read(self, subject: str) -> Address | None:
+        """What a subject under `run` or `due` says; None for anything else."""
+        if not subject.startswith(f"{self.namespace}."):
+            return None
+        tokens = subject[len(self.namespace) + 1 :].split(".")
+        if tokens[0] == "run" and len(tokens) >= 6 and tokens[1].isdigit():
+            return Address("run", int(tokens[1]), tokens[2], tokens[3], tokens[4], ".".join(tokens[5:]))
+        if tokens[0] == "due" and len(tokens) >= 5 and tokens[1].isdigit():
+            return Address("due", int(tokens[1]), tokens[2], tokens[3], tokens[4], ".".join(tokens[5:]))
+        return None
+
+
+def partition_of(key: str) -> int:
+    """The partition of a key, as the server's `partition()` transform computes it: FNV-1a, 32 bits."""
+    value = 2166136261
+    for byte in key.encode():
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value % PARTITIONS

@@ -1,0 +1,42 @@
+"""The claims of the language. One module a type: its words, what it follows, and its judge, a pure function over a history.
+
+To add a type: write its module, and name its class in `AnyClaim`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from messages.claims.audit import AuditClaim
+from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, nearest
+from messages.claims.continuity import ContinuityClaim
+from messages.claims.event import EventClaim
+from messages.claims.health import HealthClaim
+from messages.claims.history import FaultHistory, History, Judgement, Sampled, ServiceHistory, Transition, Window, inconclusive
+from messages.claims.recovery import RecoveryClaim
+
+AnyClaim = Annotated[AuditClaim | ContinuityClaim | EventClaim | HealthClaim | RecoveryClaim, Field(discriminator="type")]
+
+__all__ = [
+    "AnyClaim",
+    "AuditClaim",
+    "Claim",
+    "ContinuityClaim",
+    "EventClaim",
+    "FaultHistory",
+    "HealthClaim",
+    "History",
+    "Judgement",
+    "Matcher",
+    "Problem",
+    "RecoveryClaim",
+    "Sampled",
+    "Scope",
+    "ServiceEvent",
+    "ServiceHistory",
+    "Tally",
+    "Transition",
+    "Window",
+    "inconclusive",
+    "nearest",
+]

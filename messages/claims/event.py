@@ -1,0 +1,107 @@
+"""`event`: service events that match an expression come, often enough, or never."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, expression_problems
+from messages.claims.history import History, Judgement, failed, inconclusive, passed
+from messages.expressions import compiled, event_types
+from messages.observations import EventMatched, Match
+from messages.verdicts import Reason
+
+
+class EventClaim(Claim):
+    """Events for which `where` is true come: at least `at_least` (1 by default), at most `at_most`, or `never`."""
+
+    type: Literal["event"]
+    where: str
+    """CEL over `event`, a CloudEvent: `event.type`, `event.source`, `event.id`, `event.data`, …"""
+    at_least: int | None = Field(default=None, ge=0)
+    at_most: int | None = Field(default=None, ge=0)
+
+    @property
+    def follows_events(self) -> bool:
+        return True
+
+    @property
+    def fewest(self) -> int:
+        """How many there must be."""
+        if self.at_least is not None:
+            return self.at_least
+        return 0 if self.never or self.at_most is not None else 1
+
+    @property
+    def most(self) -> int | None:
+        """How many there may be."""
+        return 0 if self.never else self.at_most
+
+    def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher:
+        del services
+        return WhereMatcher(self.where)
+
+    def judge(self, history: History) -> Judgement | None:
+        seen, evidence = history.matched, history.matched_evidence or ""
+        if seen is None:
+            return None
+        most, counted = self.most, f"{seen.count} of {seen.seen} events matched"
+        if most is not None and seen.count > most and history.surely_within(_nth(seen, most + 1)):
+            return failed(f"{counted}, at most {most} may: {_named(_nth(seen, most + 1))}", evidence, count=seen.count)
+        enough = most is None and 0 < self.fewest <= seen.count and self.may_pass_early(history)
+        if enough and history.surely_within(_nth(seen, self.fewest)):
+            return passed(f"{counted}, at least {self.fewest} must", evidence, count=seen.count)
+        return self._judge_all(seen, evidence) if history.events_complete else None
+
+    def _judge_all(self, seen: EventMatched, evidence: str) -> Judgement:
+        evaluated = seen.seen if seen.evaluated is None else seen.evaluated
+        unread = f"; `where` could not be evaluated on {seen.errors}: {seen.error}" if seen.errors else ""
+        counted = f"{seen.count} of {seen.seen} events matched"
+        if seen.gap:
+            return inconclusive(Reason.GAP, f"{counted}, but part of the window was not seen{unread}", evidence, count=seen.count)
+        if seen.seen == 0:
+            return inconclusive(Reason.NO_SAMPLES, "no event of any kind came from the system in the window", evidence)
+        if seen.errors and seen.errors >= evaluated:
+            return inconclusive(Reason.JUDGE_ERROR, f"`where` could not be evaluated on any event: {seen.error}", evidence)
+        if seen.count < self.fewest:
+            return failed(f"{counted}, at least {self.fewest} must{unread}", evidence, count=seen.count)
+        limit = f", at most {self.most} may" if self.most is not None else ""
+        return passed(f"{counted}{limit}{unread}", evidence, count=seen.count)
+
+    def summary(self) -> str:
+        if self.description:
+            return self.description
+        amount = "never" if self.most == 0 else f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
+        return f"{self.where} ({amount})"
+
+    def problems(self, scope: Scope) -> Iterator[Problem]:
+        yield from super().problems(scope)
+        yield from expression_problems("where", self.where)
+        if self.throughout:
+            yield Problem(("throughout",), "an event cannot hold throughout", "use at_least, at_most or never")
+        if self.never and (self.at_least or self.at_most):
+            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
+        if self.at_least == 0 and self.most is None:
+            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
+
+
+class WhereMatcher(Matcher):
+    """Matches the events for which an expression is true."""
+
+    def __init__(self, where: str) -> None:
+        self._where = compiled(where)
+        self.types = event_types(where)
+
+    def match(self, event: ServiceEvent) -> Match | None:
+        return event.matched() if self._where.holds(event.bindings) else None
+
+
+def _nth(seen: EventMatched, number: int) -> Match | None:
+    """The match that made the count reach this number; a later one when it is not kept."""
+    return seen.kept[number - 1] if number <= len(seen.kept) else seen.last
+
+
+def _named(match: Match | None) -> str:
+    return f"{match.type} from {match.source} (id {match.id}, sequence {match.sequence})" if match else "see the evidence"

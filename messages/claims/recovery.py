@@ -1,0 +1,153 @@
+"""`recovery`: after a fault its target is healthy again in time, and it is measured how long that took."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from messages.claims.claim import Claim, Problem, Scope, nearest, target_problems
+from messages.claims.history import FaultHistory, History, Judgement, ServiceHistory, Transition, Window, failed, inconclusive, passed
+from messages.values import Duration, Token, format_duration
+from messages.verdicts import Reason
+
+STAYS_DOWN = ("stop", "kill")
+"""Actions that leave their target down, so that a claim must say who brought it back."""
+_MOMENT = timedelta(microseconds=1)
+
+
+class RecoveryClaim(Claim):
+    """The fault's target passes its health checks again within this time from the start of the driver's call."""
+
+    type: Literal["recovery"]
+    target: Token
+    of: Token = ""
+    """The fault's id. May be left out when there is one fault on the target."""
+    within: Duration
+    by: Literal["itself", "undo", "any"] | None = None
+    """Who brought it back; must be said for stop and kill, which leave the target down."""
+
+    @property
+    def follows_health(self) -> bool:
+        return True
+
+    def faults_named(self) -> Iterator[str]:
+        yield from super().faults_named()
+        if self.of:
+            yield self.of
+
+    def judge(self, history: History) -> Judgement | None:
+        fault = history.faults.get(self.of)
+        if fault is None:
+            return None
+        if fault.refused is not None:
+            return inconclusive(Reason.NO_EFFECT, f"{self.of} was never injected: {fault.refused}", fault.evidence.get("refused", ""))
+        if fault.effect_missed or (fault.effective is None and fault.gone is not None):
+            return inconclusive(Reason.NO_EFFECT, f"{self.of} had no effect that could be seen", fault.evidence.get("injected", ""))
+        if fault.called is None or fault.effective is None:
+            return None
+        return self._judge_time(history, fault, Effect(fault.called, fault.effective, fault.called + self.within))
+
+    def _judge_time(self, history: History, fault: FaultHistory, effect: "Effect") -> Judgement | None:
+        service = history.service(self.target)
+        base = (fault.evidence.get("injected", ""), fault.evidence.get("effective", ""))
+        down = _death(service, fault, effect)
+        if down is not None:
+            up = next((t for t in service.transitions if t.up and t.at > max(down.at, effect.called)), None)
+            evidence = (*base, down.evidence, up.evidence if up else "")
+            return self._judge_moment(history, fault, effect, Recovered(up.at if up else None, down.error_bound, evidence))
+        looked = effect.deadline if fault.gone is None else min(max(effect.deadline, fault.gone), fault.gone + history.max_gap)
+        if not history.probes_passed(looked):
+            return None
+        if not any(s.ok for s in service.within(effect.effective, looked + _MOMENT)):
+            return inconclusive(Reason.NO_SAMPLES, f"{self.target} was never seen healthy after {self.of}", *base)
+        evidence = (*base, fault.evidence.get("gone", ""), *(s.evidence for s in service.within(effect.effective, looked + _MOMENT)[-1:]))
+        return self._judge_moment(history, fault, effect, Recovered(fault.gone, timedelta(milliseconds=50), evidence))
+
+    def _judge_moment(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
+        moment, bound, evidence = recovered.at, recovered.error_bound, recovered.evidence
+        if moment is None or moment > effect.deadline:
+            if moment is None and not history.probes_passed(effect.deadline):
+                return None
+            if history.service(self.target).unsampled(effect.called, effect.deadline) > history.max_gap:
+                return inconclusive(Reason.GAP, f"{self.target} was not watched all the time in which it should have recovered", *evidence)
+            took = format_duration(moment - effect.called) if moment else f"more than {format_duration(self.within)}"
+            return failed(f"{self.target} needed {took} to recover, at most {format_duration(self.within)} allowed", *evidence)
+        wrong = self._restored_wrongly(fault)
+        if wrong is None:
+            return None
+        span = max(moment - effect.called, timedelta())
+        told = f"{self.target} recovered in {format_duration(_milliseconds(span))} (±{format_duration(bound)})"
+        if wrong:
+            return failed(f"{told}, but {wrong}", *evidence, took=span, error_bound=bound)
+        return passed(f"{told}, at most {format_duration(self.within)} allowed", *evidence, took=span, error_bound=bound)
+
+    def _restored_wrongly(self, fault: FaultHistory) -> str | None:
+        """What is wrong with who restored it: nothing (an empty text), or None while it is not known."""
+        if self.by in {None, "any"}:
+            return ""
+        if fault.restored_by is None:
+            return None
+        return "" if fault.restored_by == self.by else f"it was brought back by {fault.restored_by}, not by {self.by}"
+
+    def window(self, fault: FaultHistory | None) -> Window:
+        """From the request of its fault to `within` after the start of the driver's call."""
+        if fault is None or fault.requested is None:
+            return Window()
+        return Window(fault.requested, fault.called + self.within if fault.called else None)
+
+    def summary(self) -> str:
+        return self.description or f"{self.target} recovers from {self.of} within {format_duration(self.within)}"
+
+    def problems(self, scope: Scope) -> Iterator[Problem]:
+        yield from super().problems(scope)
+        yield from target_problems("target", self.target, scope)
+        for word in ("during", "after", "before"):
+            if getattr(self, word) is not None:
+                yield Problem((word,), "a recovery claim counts from its own fault", "name the fault with `of`")
+        mine = [name for name, (target, _) in scope.faults.items() if target == self.target]
+        if not self.of:
+            right = f"write of: {mine[0]}" if mine else "add an action with this target"
+            yield Problem(("of",), f"there are {len(mine)} faults on {self.target!r}, so the claim must name one", right)
+        elif self.of not in scope.faults:
+            yield Problem(("of",), f"there is no fault with the id {self.of!r}", nearest(self.of, scope.faults))
+        elif scope.faults[self.of][0] != self.target:
+            yield Problem(("of",), f"{self.of!r} is a fault on {scope.faults[self.of][0]!r}", nearest(self.target, mine))
+        elif scope.faults[self.of][1] in STAYS_DOWN and self.by is None:
+            right = "add by: undo, by: itself or by: any"
+            yield Problem(("by",), f"{scope.faults[self.of][1]} leaves the target down, so the claim must say who brings it back", right)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What the fault did when: the driver's call, the effect seen, and by when its target must be healthy again."""
+
+    called: datetime
+    effective: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """When the target was healthy again (None: not yet), how exactly that is known, and from what."""
+
+    at: datetime | None
+    error_bound: timedelta
+    evidence: tuple[str, ...]
+
+
+def _death(service: ServiceHistory, fault: FaultHistory, effect: Effect) -> Transition | None:
+    """The failed sample that the target has to recover from, if one fell into its death.
+
+    Down when the effect was seen, it is that one. Else the first one after, up to the first sample that may follow on `gone`. So a sample that failed
+    or was good before the effect was there (draining, in flight) decides nothing.
+    """
+    before = [t for t in service.transitions if t.at <= effect.effective]
+    if before and not before[-1].up:
+        return before[-1]
+    after = next((t for t in service.transitions if not t.up and t.at > effect.effective), None)
+    late = after is not None and fault.gone is not None and after.at > fault.gone + after.error_bound
+    return None if late else after
+
+
+def _milliseconds(span: timedelta) -> timedelta:
+    return timedelta(milliseconds=round(span / timedelta(milliseconds=1)))

@@ -1,0 +1,222 @@
+"""A fault's life and the services' lives, as the chaos-injector records them."""
+
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+from messages.events import RunEvent
+from messages.values import Instant, Message, Token
+from messages.verdicts import Reason
+
+INJECTOR = ("chaos-injector",)
+
+
+class Identity(Message):
+    """Which process it is: a pid is used again, a pid with its start time is not."""
+
+    pid: int
+    started: int
+    """Clock ticks since boot at which it started (proc(5), field 22)."""
+    boot: str
+    """The id of the boot, so that ticks compare."""
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} (started {self.started})"
+
+
+class ServiceEvent(RunEvent):
+    """Something the injector did to a service as a whole."""
+
+    ACTORS = INJECTOR
+
+    service: Token
+    number: int
+    """Counts the starts of this service in this run, from 1."""
+
+    @property
+    def entity(self) -> str:
+        return self.service
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class ServiceStarted(ServiceEvent):
+    """A service's process was started by this run; it need not be healthy yet."""
+
+    EVENT = "service.started.v1"
+
+    identity: Identity
+
+
+class ServiceAdopted(ServiceEvent):
+    """A service that this run started before is still there and was taken over."""
+
+    EVENT = "service.adopted.v1"
+
+    identity: Identity
+
+
+class ServiceStopped(ServiceEvent):
+    """A service that this run started was stopped at the run's end."""
+
+    EVENT = "service.stopped.v1"
+
+    killed: bool
+    """It outlived its stop grace and was killed."""
+    took: timedelta
+
+
+class FaultEvent(RunEvent):
+    """A moment of a fault."""
+
+    ACTORS = INJECTOR
+
+    fault_id: Token
+
+    @property
+    def entity(self) -> str:
+        return self.fault_id
+
+
+class Undo(Message):
+    """What must be done to undo a fault; enough for any injector that reaches the target."""
+
+    kind: Literal["process.start", "process.resume"]
+    service: Token
+    identity: Identity | None = None
+    """The process that was disturbed."""
+
+
+class FaultArmed(FaultEvent):
+    """The undo is durable: from here the fault is undone at `until` whoever is alive then. Emitted before the target is touched."""
+
+    EVENT = "fault.armed.v1"
+
+    target: Token
+    action: str
+    until: Instant
+    undo: Undo
+    before: Identity | None = None
+    """The target as it was."""
+
+
+class FaultInjected(FaultEvent):
+    """The driver confirmed the disturbance. The call began at stored time less `ago` less `took`."""
+
+    EVENT = "fault.injected.v1"
+
+    took: timedelta
+    """From the driver's call to its confirmation."""
+    ago: timedelta
+    """From the confirmation to publishing."""
+
+
+class FaultEffective(FaultEvent):
+    """A probe that is independent of the driver saw the effect."""
+
+    EVENT = "fault.effective.v1"
+
+    how: str
+    """What was seen, such as `health ran out of time`, `port refuses`, `new process`."""
+    ago: timedelta
+
+
+class FaultUnseen(FaultEvent):
+    """No effect was seen in the time in which it had to be: claims about the fault are inconclusive."""
+
+    EVENT = "fault.unseen.v1"
+
+    within: timedelta
+
+
+class FaultReverted(FaultEvent):
+    """The driver carried out the undo. The service need not be healthy yet."""
+
+    EVENT = "fault.reverted.v1"
+
+    took: timedelta
+    ago: timedelta
+    by: Literal["request", "lease", "itself"]
+    """On request, because the lease ran out, or because the action undoes itself."""
+    found_undone: bool = False
+    """The target had come back before the undo: nothing was left to do."""
+
+
+class FaultRevertFailed(FaultEvent):
+    """The undo failed and was given up: the verdict is unsafe until someone resolves it."""
+
+    EVENT = "fault.revert_failed.v1"
+
+    message: str
+    attempts: int
+
+
+class FaultGone(FaultEvent):
+    """An independent probe saw normal again."""
+
+    EVENT = "fault.gone.v1"
+
+    restored_by: Literal["itself", "undo", "operator"]
+    identity: Identity | None = None
+    """The target as it is now."""
+    ago: timedelta
+
+
+class ActionOutcome(RunEvent):
+    """What came of an action or of a request for services; `action_id` is the fault's id, `services` or `release`."""
+
+    ACTORS = INJECTOR
+
+    action_id: Token
+
+    @property
+    def entity(self) -> str:
+        return self.action_id
+
+
+class ActionDone(ActionOutcome):
+    """It was done (for services: all are up and healthy; for release: all that were ours are down)."""
+
+    EVENT = "action.done.v1"
+
+    message: str = ""
+
+
+class ActionRefused(ActionOutcome):
+    """It was not tried, and this is why."""
+
+    EVENT = "action.refused.v1"
+
+    reason: Reason
+    message: str
+
+
+class ActionFailed(ActionOutcome):
+    """It was tried and did not work."""
+
+    EVENT = "action.failed.v1"
+
+    reason: Reason
+    message: str
+
+
+class HandlerFailed(RunEvent):
+    """A dead letter: a handler failed on an event for good. Any actor may emit it."""
+
+    EVENT = "handler.failed.v1"
+    ACTORS: ClassVar[tuple[str, ...]] = ("scheduler", "chaos-injector", "observer", "validator", "reporter")
+
+    handler: str
+    cause: str
+    """The id of the event on which it failed."""
+    sequence: int
+    error: str
+
+    @property
+    def entity(self) -> str:
+        return "dead-letter"
+
+    @property
+    def ordinal(self) -> int:
+        return self.sequence

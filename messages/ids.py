@@ -1,0 +1,29 @@
+"""Run ids: ULIDs, sortable by time and safe in a subject."""
+
+import re
+import secrets
+from datetime import datetime
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+
+
+def new_run_id(at: datetime) -> str:
+    """A new ULID of this time."""
+    return _ulid(at, secrets.randbits(80))
+
+
+def derived_run_id(stored: datetime, sequence: int) -> str:
+    """The ULID of a scenario that was published without one: the same for every delivery of the same message."""
+    return _ulid(stored, sequence)
+
+
+def is_run_id(text: str) -> bool:
+    """Whether it is a ULID or a UUID of version 7."""
+    return bool(_ULID.match(text) or _UUID7.match(text))
+
+
+def _ulid(at: datetime, low: int) -> str:
+    value = (int(at.timestamp() * 1000) << 80) | low
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))

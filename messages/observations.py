@@ -1,0 +1,243 @@
+"""What the observer records: transitions, summaries, matches, and up to when it has looked."""
+
+from typing import ClassVar, Literal
+
+from messages.events import RunEvent
+from messages.values import Instant, Message, Token
+from datetime import timedelta
+
+OBSERVER = ("observer",)
+
+
+class ServiceDown(RunEvent):
+    """A service's health failed after it had been good, or is bad at first sight. Its instant is stored time less `ago`."""
+
+    EVENT = "service.down.v1"
+    ACTORS = OBSERVER
+
+    service: Token
+    number: int
+    """Counts the transitions of this service in this run, from 1."""
+    ago: timedelta
+    """From the intended start of the first failed sample to publishing."""
+    error_bound: timedelta
+    """It may have gone down this much earlier: the probe's interval."""
+    took: timedelta
+    """How long that sample took: it may have gone down as much later."""
+    check: str
+    """Which health check failed: http, grpc, tcp, command or process."""
+    error: str
+
+    @property
+    def entity(self) -> str:
+        return self.service
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class ServiceUp(RunEvent):
+    """All of a service's health checks were good again. Its instant, stored time less `ago`, is when the first good sample ended."""
+
+    EVENT = "service.up.v1"
+    ACTORS = OBSERVER
+
+    service: Token
+    number: int
+    ago: timedelta
+    error_bound: timedelta
+
+    @property
+    def entity(self) -> str:
+        return self.service
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class ProbeSummary(RunEvent):
+    """The samples of one probe over about a second; cut at the ends of stages. Intended starts lie in [start, end)."""
+
+    EVENT = "probe.summary.v1"
+    ACTORS = OBSERVER
+    GUARDED: ClassVar[bool] = False
+
+    probe: Token
+    """A service's name for its health."""
+    start: Instant
+    end: Instant
+    count: int
+    ok: int
+    failed: int
+    missed: int
+    """Ticks that could not be sent in time; counted in `failed` too."""
+    slowest: timedelta
+
+    @property
+    def entity(self) -> str:
+        return self.probe
+
+    @property
+    def ordinal(self) -> int:
+        return round(self.start.timestamp() * 1_000_000)
+
+
+class Match(Message):
+    """One service event that a claim matched."""
+
+    id: str
+    type: str
+    source: str
+    sequence: int
+    """In the stream that holds it."""
+    at: Instant
+    """Its stored time."""
+    key: str | None = None
+
+
+class KeyCounts(Message):
+    """What became of the keys that a continuity claim follows."""
+
+    opened: int
+    closed_once: int
+    open: tuple[str, ...] = ()
+    """Keys not closed, at most 100 of them."""
+    open_count: int = 0
+    twice: tuple[str, ...] = ()
+    """Keys closed more than once, at most 100 of them."""
+    twice_count: int = 0
+    unopened: tuple[str, ...] = ()
+    """Keys closed in the window and never opened in it, at most 100; they met the window's edge, or appeared from nowhere."""
+    unopened_count: int = 0
+
+
+class EventMatched(RunEvent):
+    """What one claim has matched in its window so far; the newest replaces the older ones, and `final` ends them."""
+
+    EVENT = "event.matched.v1"
+    ACTORS = OBSERVER
+    GUARDED: ClassVar[bool] = False
+
+    assertion: Token
+    number: int
+    opens: Instant
+    closes: Instant | None
+    """The window's end that this was counted for; None while it is open."""
+    until: Instant
+    """Every event stored before this instant has been looked at."""
+    through: int
+    """The last sequence that was looked at."""
+    final: bool
+    count: int
+    seen: int
+    """Events of any kind in the window."""
+    evaluated: int | None = None
+    """Events on which the claim's expression was evaluated: those of the types that it names. None: all that were seen."""
+    errors: int = 0
+    """Events on which the claim's expression could not be evaluated: no match."""
+    error: str | None = None
+    """The first such error."""
+    gap: bool = False
+    """Part of the window was not seen."""
+    first: Match | None = None
+    last: Match | None = None
+    kept: tuple[Match, ...] = ()
+    """The first matches, at most 20; of an audit claim the steps found."""
+    keys: KeyCounts | None = None
+
+    @property
+    def entity(self) -> str:
+        return self.assertion
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class EventCounted(RunEvent):
+    """How many service events of each type came in about a second; beyond 50 types they are `other`."""
+
+    EVENT = "event.counted.v1"
+    ACTORS = OBSERVER
+    GUARDED: ClassVar[bool] = False
+
+    start: Instant
+    end: Instant
+    types: dict[str, int]
+    unreadable: int = 0
+    """Messages on the event streams that are not CloudEvents."""
+
+    @property
+    def entity(self) -> str:
+        return "events"
+
+    @property
+    def ordinal(self) -> int:
+        return round(self.start.timestamp() * 1_000_000)
+
+
+class StreamGap(RunEvent):
+    """Part of what the observer should have seen it did not see."""
+
+    EVENT = "stream.gap.v1"
+    ACTORS = OBSERVER
+
+    source: Token
+    """`events`, or the name of a probe."""
+    number: int
+    start: Instant
+    end: Instant
+    why: str
+
+    @property
+    def entity(self) -> str:
+        return self.source
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class EvidenceStored(RunEvent):
+    """The raw matches of a stage are in the object store, under `name`."""
+
+    EVENT = "evidence.stored.v1"
+    ACTORS = OBSERVER
+
+    stage: Token
+    name: str
+    size: int
+    sha256: str
+    matches: int
+
+    @property
+    def entity(self) -> str:
+        return self.stage
+
+
+class ObservedUntil(RunEvent):
+    """The watermark: up to when the observer has looked, per source. At the end of a stage, and often while something must be stable."""
+
+    EVENT = "observed.until.v1"
+    ACTORS = OBSERVER
+    GUARDED: ClassVar[bool] = False
+
+    stage: Token
+    number: int
+    probes: Instant | None
+    """Every health sample that was due before this instant has been judged; None without probes."""
+    events: Instant | None
+    """Every service event stored before this instant has been read; None without event streams."""
+    through: int = 0
+    """The event stream's sequence that has been read."""
+    kind: Literal["end", "progress"] = "progress"
+
+    @property
+    def entity(self) -> str:
+        return self.stage
+
+    @property
+    def ordinal(self) -> int:
+        return self.number

@@ -1,0 +1,250 @@
+"""What the scheduler decides in a run, and what people ask of it."""
+
+from datetime import timedelta
+from typing import Literal
+
+from messages.claims import AnyClaim
+from messages.events import RunEvent
+from messages.scenario import Action, Scenario
+from messages.system import System
+from messages.values import Instant, Token
+from messages.verdicts import Reason, Verdict
+
+SCHEDULER = ("scheduler",)
+
+
+class RunAccepted(RunEvent):
+    """A scenario was found valid and became a run. Carries both documents fully resolved, secrets excepted."""
+
+    EVENT = "run.accepted.v1"
+    ACTORS = SCHEDULER
+
+    key: Token
+    scenario: Scenario
+    system: System
+    submitted: Instant
+    """The stored time of the scenario's message."""
+
+
+class RunWaiting(RunEvent):
+    """The run cannot start yet, since another one has its system."""
+
+    EVENT = "run.waiting.v1"
+    ACTORS = SCHEDULER
+
+    behind: str
+    """The run that it waits for."""
+    why: str
+
+
+class RunStarted(RunEvent):
+    """The run has its system; its timeout counts from here."""
+
+    EVENT = "run.started.v1"
+    ACTORS = SCHEDULER
+
+
+class ServicesRequested(RunEvent):
+    """The services are to be brought up, those of one level together."""
+
+    EVENT = "services.requested.v1"
+    ACTORS = SCHEDULER
+
+    levels: tuple[tuple[Token, ...], ...]
+    reach: Token = "local"
+
+    @property
+    def entity(self) -> str:
+        return "services"
+
+    @property
+    def route(self) -> str:
+        return self.reach
+
+
+class ServicesReleaseRequested(RunEvent):
+    """The services that this run started are to be stopped, in reverse."""
+
+    EVENT = "services.release.requested.v1"
+    ACTORS = SCHEDULER
+
+    reach: Token = "local"
+
+    @property
+    def entity(self) -> str:
+        return "release"
+
+    @property
+    def route(self) -> str:
+        return self.reach
+
+
+class PhaseStarted(RunEvent):
+    """A stage of the run began: a phase of the scenario, or settle, finally, recover."""
+
+    EVENT = "phase.started.v1"
+    ACTORS = SCHEDULER
+
+    phase: Token
+    kind: Literal["settle", "phase", "finally", "recover"]
+    bound: timedelta | None = None
+    """How long it holds, or may last; None: until its last action is done."""
+
+    @property
+    def entity(self) -> str:
+        return self.phase
+
+
+class PhaseFinished(RunEvent):
+    """A stage of the run ended; the windows of its claims end here."""
+
+    EVENT = "phase.finished.v1"
+    ACTORS = SCHEDULER
+
+    phase: Token
+    kind: Literal["settle", "phase", "finally", "recover"]
+    cut: bool = False
+    """It ended before its time."""
+
+    @property
+    def entity(self) -> str:
+        return self.phase
+
+
+class ActionRequested(RunEvent):
+    """An action on one target is to be done now."""
+
+    EVENT = "action.requested.v1"
+    ACTORS = SCHEDULER
+
+    fault_id: Token
+    """Also the id of an action that is no fault."""
+    phase: Token
+    target: Token
+    action: Action
+    reach: Token = "local"
+
+    @property
+    def entity(self) -> str:
+        return self.fault_id
+
+    @property
+    def route(self) -> str:
+        return self.reach
+
+
+class UndoRequested(RunEvent):
+    """A fault is to be undone now: its time has passed, its phase ends, or the run stops."""
+
+    EVENT = "undo.requested.v1"
+    ACTORS = SCHEDULER
+
+    fault_id: Token
+    why: Literal["for", "phase", "stop", "abort"]
+    reach: Token = "local"
+
+    @property
+    def entity(self) -> str:
+        return self.fault_id
+
+    @property
+    def route(self) -> str:
+        return self.reach
+
+
+class ActionExpired(RunEvent):
+    """Nobody that can reach the target took the action, or its undo, in time."""
+
+    EVENT = "action.expired.v1"
+    ACTORS = SCHEDULER
+
+    fault_id: Token
+    reason: Reason
+    message: str
+
+    @property
+    def entity(self) -> str:
+        return self.fault_id
+
+
+class AssertionOpened(RunEvent):
+    """A claim's window opened. The steady state has one each for settle, the phases and recover."""
+
+    EVENT = "assertion.opened.v1"
+    ACTORS = SCHEDULER
+
+    assertion: Token
+    claim: AnyClaim
+    mode: Literal["claim", "settle", "steady", "recover"] = "claim"
+    phase: Token | None = None
+    opens: Instant
+
+    @property
+    def entity(self) -> str:
+        return self.assertion
+
+
+class AssertionExpired(RunEvent):
+    """Nobody judged the claim in time: it is inconclusive."""
+
+    EVENT = "assertion.expired.v1"
+    ACTORS = SCHEDULER
+
+    assertion: Token
+    reason: Reason
+    message: str
+
+    @property
+    def entity(self) -> str:
+        return self.assertion
+
+
+class RunAborting(RunEvent):
+    """The run ends now: a person, a signal, its timeout, or a claim with `on_fail: abort`."""
+
+    EVENT = "run.aborting.v1"
+    ACTORS = SCHEDULER
+
+    reason: Reason
+    by: str
+    """The principal, or `timeout`, or the assertion."""
+    message: str
+
+
+class RunFinished(RunEvent):
+    """The journal ends here. What comes later changes no verdict."""
+
+    EVENT = "run.finished.v1"
+    ACTORS = SCHEDULER
+
+    verdict: Verdict
+    reason: Reason | None
+    message: str
+    """Why, in a sentence."""
+    cause: str | None
+    """The id of the event that decided it."""
+    hint: str | None
+    position: int
+    """The journal's last sequence when it was decided."""
+
+
+class ControlRequested(RunEvent):
+    """Someone asked for something; the subject says who may have said it, the partition's owner acts on it."""
+
+    ACTORS = ("control",)
+
+    principal: str
+
+
+class SubmitRequested(ControlRequested):
+    """A scenario was submitted by a principal. Emitted before the scenario is published."""
+
+    EVENT = "run.submit.requested.v1"
+
+
+class AbortRequested(ControlRequested):
+    """A principal asked to end the run and undo its faults."""
+
+    EVENT = "run.abort.requested.v1"
+
+    message: str = ""

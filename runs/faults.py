@@ -1,0 +1,157 @@
+"""The life of each fault and of each action that is no fault, as a fold."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from messages.claims import FaultHistory
+from messages.events import Recorded, RunEvent
+from messages.fault_events import (
+    ActionDone,
+    ActionFailed,
+    ActionRefused,
+    FaultArmed,
+    FaultEffective,
+    FaultGone,
+    FaultInjected,
+    FaultReverted,
+    FaultRevertFailed,
+    FaultUnseen,
+)
+from messages.run_events import ActionExpired, ActionRequested, UndoRequested
+from messages.verdicts import Reason
+
+
+@dataclass
+class ActionState:
+    """One action on one target."""
+
+    request: ActionRequested
+    requested: datetime
+    armed: FaultArmed | None = None
+    armed_at: datetime | None = None
+    called: datetime | None = None
+    injected: datetime | None = None
+    effective: datetime | None = None
+    effect: str = ""
+    unseen: bool = False
+    undo_requested: datetime | None = None
+    reverted: datetime | None = None
+    reverted_by: str = ""
+    found_undone: bool = False
+    revert_failed: str | None = None
+    gone: datetime | None = None
+    gone_event: FaultGone | None = None
+    outcome: Literal["done", "refused", "failed", "expired"] | None = None
+    reason: Reason | None = None
+    message: str = ""
+    evidence: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """It may disturb its target: armed, and neither undone nor given up."""
+        return self.armed is not None and self.reverted is None and self.revert_failed is None
+
+    @property
+    def taken(self) -> bool:
+        """An injector has answered the request."""
+        return self.armed is not None or self.outcome is not None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more is to be done about it: it was undone, or it was no fault and is over, or it never was."""
+        if self.reverted is not None or self.revert_failed is not None:
+            return True
+        return self.outcome is not None and not self.active
+
+    def history(self) -> FaultHistory:
+        """Its moments, as a judge may see them."""
+        refused = self.message if self.outcome in {"refused", "failed", "expired"} and self.injected is None else None
+        return FaultHistory(
+            id=self.request.fault_id,
+            target=self.request.target,
+            action=self.request.action.action,
+            requested=self.requested,
+            armed=self.armed_at,
+            called=self.called,
+            injected=self.injected,
+            effective=self.effective,
+            reverted=self.reverted,
+            gone=self.gone,
+            restored_by=self.gone_event.restored_by if self.gone_event else None,
+            refused=refused,
+            effect_missed=self.unseen and self.effective is None,
+            evidence=dict(self.evidence),
+        )
+
+    def moment(self, name: str) -> datetime | None:
+        """When this moment of it came: requested, injected, effective, reverted or gone."""
+        moments = {"requested": self.requested, "injected": self.injected, "effective": self.effective}
+        return (moments | {"reverted": self.reverted, "gone": self.gone}).get(name)
+
+
+class Actions:
+    """All actions of a run, by their id (a fault's id)."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, ActionState] = {}
+
+    def apply(self, recorded: Recorded[RunEvent]) -> None:
+        """Take in an event, if it is about an action."""
+        event = recorded.event
+        if isinstance(event, ActionRequested):
+            state = ActionState(event, recorded.at)
+            state.evidence["requested"] = recorded.evidence
+            self.states.setdefault(event.fault_id, state)
+            return
+        known = self.states.get(recorded.entity)
+        if known is not None:
+            _apply(known, recorded)
+
+    def faults(self) -> dict[str, ActionState]:
+        """Those that disturb."""
+        return {name: state for name, state in self.states.items() if state.request.action.spec.fault}
+
+
+def _apply(state: ActionState, recorded: Recorded[RunEvent]) -> None:
+    event, at = recorded.event, recorded.at
+    match event:
+        case FaultArmed():
+            state.armed, state.armed_at = event, at
+        case FaultInjected():
+            state.injected = at - event.ago
+            state.called = state.injected - event.took
+        case FaultEffective():
+            state.effective, state.effect = at - event.ago, event.how
+        case FaultUnseen():
+            state.unseen = True
+        case UndoRequested():
+            state.undo_requested = state.undo_requested or at
+        case FaultReverted():
+            state.reverted, state.reverted_by, state.found_undone = at - event.ago, event.by, event.found_undone
+        case FaultRevertFailed():
+            state.revert_failed = event.message
+        case FaultGone():
+            state.gone, state.gone_event = at - event.ago, event
+        case ActionDone() | ActionRefused() | ActionFailed() | ActionExpired():
+            _end(state, event)
+        case _:
+            return
+    state.evidence[event.type_name().rpartition(".")[2]] = recorded.evidence
+
+
+def _end(state: ActionState, event: ActionDone | ActionRefused | ActionFailed | ActionExpired) -> None:
+    if state.outcome is not None:
+        return
+    state.message = event.message
+    match event:
+        case ActionDone():
+            state.outcome = "done"
+        case ActionRefused():
+            state.outcome, state.reason = "refused", event.reason
+        case ActionFailed():
+            state.outcome, state.reason = "failed", event.reason
+        case ActionExpired():
+            state.outcome, state.reason = "expired", event.reason
+            if state.armed is not None and state.reverted is None:
+                state.revert_failed = event.message

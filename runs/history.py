@@ -1,0 +1,92 @@
+"""What a judge gets to see: the run's faults, the services' health and the matches of one claim, as a fold."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from messages.claims import FaultHistory, History, Sampled, ServiceHistory, Transition
+from messages.events import Recorded, RunEvent
+from messages.observations import EventMatched, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from runs.faults import ActionState
+from runs.state import AssertionState, RunState
+from runs.windows import window_of
+
+
+class Observations:
+    """A fold of what the observer recorded in one run."""
+
+    def __init__(self) -> None:
+        self._transitions: dict[str, list[Transition]] = {}
+        self._samples: dict[str, list[Sampled]] = {}
+        self.matched: dict[str, tuple[EventMatched, str]] = {}
+        self.probes_until: datetime | None = None
+        self.gaps: list[StreamGap] = []
+
+    def apply(self, recorded: Recorded[RunEvent]) -> None:
+        """Take in an event, if the observer recorded it."""
+        event, at = recorded.event, recorded.at
+        match event:
+            case ServiceDown():
+                down = Transition(at - event.ago, False, recorded.evidence, event.error, event.error_bound, event.took)
+                self._transitions.setdefault(event.service, []).append(down)
+            case ServiceUp():
+                up = Transition(at - event.ago, True, recorded.evidence, error_bound=event.error_bound)
+                self._transitions.setdefault(event.service, []).append(up)
+            case ProbeSummary():
+                self._samples.setdefault(event.probe, []).append(Sampled(event.start, event.end, event.ok, event.failed, recorded.evidence))
+            case EventMatched():
+                self.matched[event.assertion] = (event, recorded.evidence)
+            case ObservedUntil() if event.probes is not None:
+                self.probes_until = max(event.probes, self.probes_until or event.probes)
+            case StreamGap():
+                self.gaps.append(event)
+
+    def service(self, name: str) -> ServiceHistory:
+        """One service's health."""
+        return ServiceHistory(tuple(self._transitions.get(name, ())), tuple(self._samples.get(name, ())))
+
+
+def history_of(state: RunState, seen: Observations, assertion: AssertionState) -> History:
+    """What is known for judging this claim now."""
+    matched, evidence = seen.matched.get(assertion.id, (None, None))
+    return History(
+        window=window_of(state, assertion.claim, assertion.phase, assertion.mode),
+        services={name: seen.service(name) for name in state.system.spec.services},
+        faults=fault_histories(state),
+        matched=matched,
+        matched_evidence=evidence,
+        probes_until=seen.probes_until,
+        excused=excused(state),
+        max_gap=state.system.spec.max_gap,
+        stable=state.system.spec.steady_state.stable,
+    )
+
+
+def fault_histories(state: RunState) -> dict[str, FaultHistory]:
+    """Every fault that was requested, and those of the scenario that can no longer come, as refused."""
+    found = {name: action.history() for name, action in state.actions.faults().items()}
+    if "recover" in state.stages or "release" in state.requests:
+        for name, (target, action, _) in state.scenario.faults().items():
+            if name not in found:
+                found[name] = replace(FaultHistory(name, target, action.action), refused="the run stopped before it")
+    return found
+
+
+def excused(state: RunState) -> dict[str, tuple[tuple[datetime, datetime | None], ...]]:
+    """Per service, when a fault excuses it: from armed until seen normal again, at most `recover` after the undo."""
+    spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
+    for action in state.actions.faults().values():
+        if action.armed_at is not None:
+            target = action.request.target
+            spans.setdefault(target, []).append((action.armed_at, _excused_until(state, action, target)))
+    return {name: tuple(found) for name, found in spans.items()}
+
+
+def _excused_until(state: RunState, action: ActionState, target: str) -> datetime | None:
+    health = state.system.spec.services[target].health
+    slack = health.every + health.deadline if health else timedelta()
+    ends = []
+    if action.gone is not None:
+        ends.append(action.gone + slack)
+    if action.reverted is not None:
+        ends.append(action.reverted + state.system.spec.steady_state.recover)
+    return min(ends, default=None)

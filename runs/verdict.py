@@ -1,0 +1,129 @@
+"""The verdict of a run: the worst that its journal holds, with the event that caused it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from messages.verdicts import HINTS, Reason, Verdict
+from runs.state import RunState
+from runs.windows import STEADY
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that keeps a run from having passed."""
+
+    verdict: Verdict
+    reason: Reason
+    message: str
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunVerdict:
+    """What a run came to, and why."""
+
+    verdict: Verdict
+    reason: Reason | None
+    message: str
+    cause: str | None
+    hint: str | None
+
+
+def verdict_of(state: RunState) -> RunVerdict:
+    """The worst finding decides; of equals the first. Nothing found and something proven is `passed`."""
+    findings = list(_findings(state))
+    if not findings:
+        count = sum(1 for a in state.assertions.values() if a.mode == "claim" and a.verdict is Verdict.PASSED)
+        return RunVerdict(Verdict.PASSED, None, f"all {count} assertions passed" if count != 1 else "the assertion passed", None, None)
+    first = max(findings, key=lambda f: f.verdict.rank)
+    return RunVerdict(first.verdict, first.reason, first.message, first.cause, HINTS[first.reason])
+
+
+def not_reached(state: RunState) -> tuple[str, ...]:
+    """The claims of the scenario whose window never opened."""
+    return tuple(name for name in state.scenario.claims() if name not in state.assertions)
+
+
+def precondition_failed(state: RunState) -> bool:
+    """The run ended before its first phase because the system was not up or not in its steady state."""
+    services = state.requests.get("services")
+    if services is not None and services.outcome in {"refused", "failed", "expired"}:
+        return True
+    return any(a.mode == "settle" and a.verdict not in {None, Verdict.PASSED} for a in state.assertions.values())
+
+
+def _findings(state: RunState) -> Iterator[Finding]:
+    yield from _unsafe(state)
+    yield from _aborted(state)
+    yield from _preconditions(state)
+    yield from _assertions(state)
+    yield from _actions(state)
+    if not precondition_failed(state) and state.aborting is None:
+        yield from _unproven(state)
+
+
+def _unsafe(state: RunState) -> Iterator[Finding]:
+    for name, action in state.actions.states.items():
+        if action.revert_failed is not None:
+            cause = action.evidence.get("revert_failed") or action.evidence.get("expired")
+            yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, f"{name} could not be undone: {action.revert_failed}", cause)
+    release = state.requests.get("release")
+    if release is not None and release.outcome in {"failed", "expired"}:
+        told = f"services of the run may still be running: {release.message}"
+        yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, told, release.evidence)
+
+
+def _aborted(state: RunState) -> Iterator[Finding]:
+    aborting = state.aborting
+    if aborting is not None and aborting.reason in {Reason.CANCELLED, Reason.TIMEOUT}:
+        yield Finding(Verdict.ABORTED, aborting.reason, aborting.message, "scheduler.run.run.aborting.0")
+
+
+def _preconditions(state: RunState) -> Iterator[Finding]:
+    services = state.requests.get("services")
+    if services is not None and services.outcome in {"refused", "failed", "expired"}:
+        yield Finding(Verdict.INCONCLUSIVE, services.reason or Reason.PRECONDITION, services.message, services.evidence)
+    for assertion in state.assertions.values():
+        if assertion.mode == "settle" and assertion.verdict not in {None, Verdict.PASSED}:
+            told = f"the steady state did not hold before the first fault: {assertion.message}"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.PRECONDITION, told, assertion.judged_by)
+
+
+def _assertions(state: RunState) -> Iterator[Finding]:
+    for assertion in state.assertions.values():
+        if assertion.mode == "settle" or assertion.verdict in {None, Verdict.PASSED}:
+            continue
+        name = assertion.id
+        if assertion.mode == "recover":
+            name = f"the steady state was not back ({assertion.id.removeprefix(STEADY['recover'])})"
+        elif assertion.mode == "steady":
+            name = f"the steady state was broken ({assertion.id.removeprefix(STEADY['steady'])})"
+        verdict = assertion.verdict or Verdict.INCONCLUSIVE
+        yield Finding(verdict, assertion.reason or Reason.JUDGE_ERROR, f"{name}: {assertion.message}", assertion.judged_by)
+
+
+def _actions(state: RunState) -> Iterator[Finding]:
+    for name, action in state.actions.states.items():
+        if action.outcome in {"refused", "failed", "expired"} and action.revert_failed is None:
+            cause = action.evidence.get(action.outcome)
+            yield Finding(Verdict.INCONCLUSIVE, action.reason or Reason.NO_TARGET, f"{name}: {action.message}", cause)
+        elif action.unseen and action.effective is None:
+            told = f"{name} was injected, but no effect was seen on {action.request.target}"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("unseen"))
+        elif action.injected is not None and action.effective is None and action.request.action.spec.fault:
+            told = f"{name} was undone before an effect was seen on {action.request.target}"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("injected"))
+
+
+def _unproven(state: RunState) -> Iterator[Finding]:
+    missing = not_reached(state)
+    if missing:
+        yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, f"never tested: {', '.join(missing)}", None)
+    unfinished = [a.id for a in state.assertions.values() if a.verdict is None]
+    if unfinished:
+        yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, f"not judged: {', '.join(unfinished)}", None)
+    if not state.scenario.claims():
+        yield Finding(Verdict.INCONCLUSIVE, Reason.NO_SAMPLES, "the scenario claims nothing, so nothing was proven", None)
+    cut = [s.name for s in state.stages.values() if s.kind == "phase" and s.cut]
+    if cut or len([s for s in state.stages.values() if s.kind == "phase"]) < len(state.scenario.spec.phases):
+        yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, f"cut short: {', '.join(cut) or 'later phases'}", None)

@@ -1,0 +1,275 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from bus.actor import Actor, Decision, Run, Subscription, TimerDue, on, whenever
+from bus.clock import ServerClock
+from bus.connection import Connection
+from bus.journal import Guard, Journal, Line, LostRace
+from bus.runtime import ActorRuntime, NoMetrics, Reading
+from bus.subjects import Subjects, partition_of
+from bus.topology import Names, ensure_topology
+from messages.events import Recorded, RunEvent
+from messages.fault_events import ActionDone, ActionFailed, HandlerFailed
+from messages.ids import new_run_id
+from messages.run_events import AbortRequested, RunAccepted, RunAborting, SubmitRequested
+from messages.verdicts import Reason
+
+NAMESPACE = "test-coordinator"
+
+
+class Seen:
+    """A view that only remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[RunEvent] = []
+
+    def apply(self, recorded: Recorded[RunEvent]) -> None:
+        self.events.append(recorded.event)
+
+    def count(self, type_: type[RunEvent]) -> int:
+        return sum(isinstance(event, type_) for event in self.events)
+
+
+class Injector(Actor[Seen]):
+    """Answers an abort request with whatever the test wants."""
+
+    name = "chaos-injector"
+    emits = (ActionDone, ActionFailed)
+
+    def __init__(self, handler: Callable[[AbortRequested, Run[Seen]], object]) -> None:
+        self._handler = handler
+
+    def fold(self, run: str) -> Seen:
+        return Seen()
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return (on(AbortRequested, self._handler),)  # type: ignore[arg-type]
+
+
+class Bench:
+    """A journal, and what was written to it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.lines: list[Line] = []
+        self.run = ""
+        self._news = asyncio.Event()
+
+    def deliver(self, line: Line) -> None:
+        self.lines.append(line)
+        self._news.set()
+
+    async def until(self, type_: type[RunEvent], count: int = 1) -> list[Line]:
+        while len(found := [line for line in self.lines if isinstance(line.event, type_)]) < count:
+            self._news.clear()
+            await self._news.wait()
+        return found
+
+    async def submit(self) -> str:
+        self.run = new_run_id(self.journal.clock.now())
+        await self.journal.write(partition_of("k"), self.run, "control", SubmitRequested(principal="me"), None, None)
+        return self.run
+
+    async def ask(self) -> None:
+        await self.journal.write(partition_of("k"), self.run, "control", AbortRequested(principal="me"), None, None)
+
+
+@pytest.fixture
+async def bench(connection: Connection) -> AsyncIterator[Bench]:
+    await ensure_topology(connection.js, NAMESPACE)
+    journal = Journal(connection, Subjects(NAMESPACE), Names(NAMESPACE).runs, ServerClock())
+    await journal.last_sequence()
+    bench = Bench(journal)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(journal.follow(0, bench.deliver).run())
+        yield bench
+        task.cancel()
+
+
+@asynccontextmanager
+async def working(bench: Bench, *actors: Actor[Seen]) -> AsyncIterator[list[ActorRuntime]]:
+    runtimes = [ActorRuntime(actor, bench.journal, NoMetrics()) for actor in actors]
+    reading = Reading(bench.journal, runtimes)
+    async with AsyncExitStack() as stack:
+        for runtime in runtimes:
+            await stack.enter_async_context(runtime.working())
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(reading.run())
+            await reading.caught_up.wait()
+            yield runtimes
+            task.cancel()
+
+
+async def test_what_a_handler_returns_is_stored_in_its_actors_name(bench: Bench) -> None:
+    def answer(event: AbortRequested, run: Run[Seen]) -> Iterator[RunEvent]:
+        yield ActionDone(action_id="a", message=event.principal)
+        yield ActionDone(action_id="b")
+
+    async with working(bench, Injector(answer)):
+        await bench.submit()
+        await bench.ask()
+        first, second = await bench.until(ActionDone, 2)
+
+    assert (first.actor, first.entity, second.entity) == ("chaos-injector", "a", "b")
+    assert first.id == f"{bench.run}.chaos-injector.a.action.done.0"
+
+
+async def test_what_follows_a_yield_runs_only_when_its_event_is_stored(bench: Bench) -> None:
+    seen: list[int] = []
+
+    async def answer(event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+        yield ActionDone(action_id="a")
+        seen.append(run.view.count(ActionDone))
+        yield ActionDone(action_id="b")
+        seen.append(run.view.count(ActionDone))
+
+    async with working(bench, Injector(answer)):
+        await bench.submit()
+        await bench.ask()
+        await bench.until(ActionDone, 2)
+        while len(seen) < 2:
+            await asyncio.sleep(0.005)
+
+    assert seen == [1, 2]
+
+
+async def test_of_two_owners_one_writes_and_the_other_stops_at_its_yield(bench: Bench) -> None:
+    touched: list[str] = []
+
+    def owner(name: str) -> Callable[[AbortRequested, Run[Seen]], AsyncIterator[Decision]]:
+        async def answer(event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+            yield (ActionDone if name == "one" else ActionFailed)(
+                **({"action_id": "a"} if name == "one" else {"action_id": "a", "reason": Reason.NO_TARGET, "message": name})
+            )
+            touched.append(name)
+
+        return answer
+
+    async with working(bench, Injector(owner("one"))), working(bench, Injector(owner("two"))):
+        for _ in range(20):
+            await bench.submit()
+            await bench.ask()
+        while len(touched) < 20:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+
+    outcomes = [line for line in bench.lines if isinstance(line.event, ActionDone | ActionFailed)]
+    assert len(touched) == len(outcomes) == 20
+
+
+async def test_a_restarted_host_hands_the_events_of_open_runs_to_the_handlers_again(bench: Bench) -> None:
+    await bench.submit()
+    await bench.ask()
+    await bench.journal.write(partition_of("k"), bench.run, "scheduler", accepted(), None, None)
+    views: list[int] = []
+
+    def answer(event: AbortRequested, run: Run[Seen]) -> Iterator[RunEvent]:
+        views.append(len(run.view.events))
+        yield ActionDone(action_id="a")
+
+    async with working(bench, Injector(answer)):
+        await bench.until(ActionDone)
+    async with working(bench, Injector(answer)):
+        while len(views) < 2:
+            await asyncio.sleep(0.005)
+
+    assert views[0] == 3
+    assert len(await bench.until(ActionDone)) == 1
+
+
+async def test_a_handler_that_keeps_failing_ends_as_a_dead_letter_and_the_run_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.runtime._FIRST_PAUSE", 0.001)
+    calls: list[int] = []
+
+    def answer(event: AbortRequested, run: Run[Seen]) -> Iterator[RunEvent]:
+        calls.append(1)
+        if event.message == "bad":
+            msg = "boom"
+            raise ValueError(msg)
+        yield ActionDone(action_id="a")
+
+    async with working(bench, Injector(answer)):
+        await bench.submit()
+        bad = AbortRequested(principal="me", message="bad")
+        await bench.journal.write(partition_of("k"), bench.run, "control", bad, None, None)
+        (letter,) = await bench.until(HandlerFailed)
+
+    assert len(calls) == 5
+    assert isinstance(letter.event, HandlerFailed)
+    assert letter.event.error == "ValueError: boom"
+
+
+async def test_a_timer_fires_for_the_actor_that_armed_it_and_for_no_other(bench: Bench) -> None:
+    fired: list[TimerDue] = []
+
+    class Timed(Injector):
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (on(AbortRequested, self.arm), on(TimerDue, self.due))
+
+        async def arm(self, event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+            assert await run.arm_timer("lease", run.now() + timedelta(milliseconds=50), b"body") is not None
+            assert await run.arm_timer("lease", run.now() + timedelta(seconds=50), b"other") is None
+            yield ActionDone(action_id="armed")
+
+        def due(self, event: TimerDue, run: Run[Seen]) -> Iterator[RunEvent]:
+            fired.append(event)
+            yield ActionDone(action_id="due")
+
+    class Other(Timed):
+        name = "observer"
+        emits = (ActionDone,)
+
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (on(TimerDue, self.due),)
+
+    async with working(bench, Timed(lambda e, r: None), Other(lambda e, r: None)):
+        await bench.submit()
+        await bench.ask()
+        await bench.until(ActionDone, 2)
+
+    assert [(timer.name, timer.body) for timer in fired] == [("lease", b"body")]
+
+
+async def test_a_wake_calls_the_whenever_handler_at_its_time_and_news_are_coalesced(bench: Bench) -> None:
+    calls: list[RunEvent | None] = []
+
+    class Waking(Injector):
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (whenever(self.look),)
+
+        def look(self, event: RunEvent | None, run: Run[Seen]) -> Iterator[RunEvent]:
+            calls.append(event)
+            if event is not None:
+                run.wake_at(run.now() + timedelta(milliseconds=20))
+            else:
+                yield ActionDone(action_id="woken")
+
+    async with working(bench, Waking(lambda e, r: None)):
+        await bench.submit()
+        await bench.until(ActionDone)
+
+    assert calls[0] is not None
+    assert None in calls
+
+
+async def test_a_guarded_write_that_lost_its_race_stores_nothing(bench: Bench) -> None:
+    run = await bench.submit()
+    guard = Guard(bench.journal.subjects.of_actor(partition_of("k"), run, "scheduler"), 0)
+    aborting = RunAborting(reason=Reason.CANCELLED, by="me", message="")
+    sequence = await bench.journal.write(partition_of("k"), run, "scheduler", accepted(), guard, None)
+
+    with pytest.raises(LostRace):
+        await bench.journal.write(partition_of("k"), run, "scheduler", aborting, guard, None)
+    again = await bench.journal.write(partition_of("k"), run, "scheduler", accepted(), guard, None)
+
+    assert again == sequence
+
+
+def accepted() -> RunAccepted:
+    return RunAccepted.model_validate_json("""{"key": "k", "submitted": "2026-01-01T00:00:00Z",
+        "scenario": {"metadata": {"name": "s"}, "spec": {"system": "y", "phases": [{"name": "p"}]}},
+        "system": {"metadata": {"name": "y"}, "spec": {"services": {"a": {"driver": {"external": {}}}}}}}""")
