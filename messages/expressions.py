@@ -1,6 +1,8 @@
 """CEL with a bound: the package has no cost limit and holds the interpreter's lock, so what may be compiled is limited here."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -10,9 +12,25 @@ MAX_SOURCE = 1024
 """Characters of source that an expression may have."""
 MAX_ELEMENTS = 10_000
 """Elements of a list or map that a comprehension may meet."""
-_COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(")
+MAX_BUILT = 2_000
+"""The same for `map` and `filter`: the package copies what they have built with every element."""
+MAX_COMPREHENSIONS = 8
+"""How many an expression may have, one after the other."""
+MAX_WORK = 2_000_000
+"""Elements times the weight of all variables, for a comprehension that looks at a variable in each step; about a second."""
+MAX_SEARCHED = 10_000
+"""Characters of a text that `matches` may search with a pattern that counts (`{}`) or is no literal: such a search takes text times pattern."""
+_DEEPEST = 40
+_COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne)\s*\(")
 _MAP = re.compile(r"\.\s*map\s*\(")
-_TEXT = re.compile(r"""[rRbB]{0,2}("{3}.*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""", re.DOTALL)
+_BUILDING = re.compile(r"\.\s*(?:map|filter)\s*\(")
+_MATCHES = re.compile(r"\bmatches\s*\(\s*(.?)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RAW = r"""[rR](?:"{3}.*?"{3}|'{3}.*?'{3}|"[^"\r\n]*"|'[^'\r\n]*')"""
+_COOKED = r"""(?:"{3}(?:\\.|[^\\])*?"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\r\n])*"|'(?:\\.|[^'\\\r\n])*')"""
+_TEXT = re.compile(rf"(?:\b[bB])?(?:\b{_RAW}|(?<=[bB]){_RAW}|{_COOKED})", re.DOTALL)
+_TYPE_IS = re.compile(r"""event\.type\s*==\s*(['"])([^'"\\]+)\1""")
+_TYPE_IN = re.compile(r"""event\.type\s+in\s*\[\s*((['"])[^'"\\]*\2(?:\s*,\s*(['"])[^'"\\]*\3)*)\s*\]""")
 
 
 class ExpressionError(ValueError):
@@ -22,12 +40,12 @@ class ExpressionError(ValueError):
 class Bindings:
     """The variables that expressions are evaluated over; converted once, however many expressions use them."""
 
-    __slots__ = ("_context", "_largest", "_values")
+    __slots__ = ("_context", "_sizes", "_values")
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
         self._context: cel.Context | None = None
-        self._largest: int | None = None
+        self._sizes: tuple[int, int, int] | None = None
 
     @property
     def context(self) -> cel.Context:
@@ -37,17 +55,35 @@ class Bindings:
         return self._context
 
     @property
+    def names(self) -> frozenset[str]:
+        """What the variables are called."""
+        return frozenset(self._values)
+
+    @property
     def largest(self) -> int:
         """How many elements the longest list or map among the variables has."""
-        if self._largest is None:
-            self._largest = _largest(self._values)
-        return self._largest
+        return self._measured()[0]
+
+    @property
+    def longest(self) -> int:
+        """How many characters the longest text has."""
+        return self._measured()[1]
+
+    @property
+    def weight(self) -> int:
+        """How much there is in all: elements, and texts by the hundred characters."""
+        return self._measured()[2]
+
+    def _measured(self) -> tuple[int, int, int]:
+        if self._sizes is None:
+            self._sizes = _measure(self._values)
+        return self._sizes
 
 
 class Expression:
     """A compiled CEL expression. Its evaluation cannot read files, run code or take unbounded time."""
 
-    __slots__ = ("_program", "source")
+    __slots__ = ("_builds", "_inner", "_program", "_searches", "source")
 
     def __init__(self, source: str) -> None:
         """Compile it.
@@ -56,28 +92,39 @@ class Expression:
             ExpressionError: it is too long, nests comprehensions, or is not CEL.
         """
         self.source = source
-        _refuse_costly(source)
-        try:
+        bare = _refuse_costly(source)
+        inside = _comprehended(bare)
+        self._inner = frozenset(_NAME.findall(inside)) if inside is not None else None
+        self._builds = _BUILDING.search(bare) is not None
+        patterns = _MATCHES.findall(bare)
+        self._searches = bool(patterns) and ("{" in source or any(first not in {"'", '"'} for first in patterns))
+        with _as_expression_error():
             self._program = cel.compile(source)
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise ExpressionError(_first_line(error)) from error
 
     def evaluate(self, values: Bindings) -> Any:
         """The value of the expression over these variables.
 
         Raises:
-            ExpressionError: a variable or field is missing, a type does not fit, or a list is too long to go through.
+            ExpressionError: a variable or field is missing, a type does not fit, or there is too much to go through.
         """
-        if _COMPREHENSION.search(self.source) and values.largest > MAX_ELEMENTS:
-            msg = f"more than {MAX_ELEMENTS} elements to go through"
+        if self._inner is not None:
+            self._refuse_long(values, self._inner)
+        if self._searches and values.longest > MAX_SEARCHED:
+            msg = f"a text of more than {MAX_SEARCHED} characters is searched by a plain literal pattern only"
             raise ExpressionError(msg)
-        try:
+        with _as_expression_error():
             return self._program.execute(values.context)
-        except KeyError as error:
-            msg = f"there is no {error}"
-            raise ExpressionError(msg) from error
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise ExpressionError(_first_line(error)) from error
+
+    def _refuse_long(self, values: Bindings, inner: frozenset[str]) -> None:
+        most = MAX_BUILT if self._builds else MAX_ELEMENTS
+        if "matches" in inner:
+            most = 100
+        if values.largest > most:
+            msg = f"more than {most} elements to go through"
+            raise ExpressionError(msg)
+        if inner & values.names and values.largest * values.weight > MAX_WORK:
+            msg = "too much to go through: a variable is looked at again for each element of a long list"
+            raise ExpressionError(msg)
 
     def holds(self, values: Bindings) -> bool:
         """Whether the expression is true.
@@ -105,64 +152,110 @@ def compiled(source: str) -> Expression:
 def event_types(source: str) -> frozenset[str] | None:
     """The event types that `source` can be true for, or None if it may be true for any.
 
-    Only plain forms are recognised (`event.type == 'a'` joined by `&&` with anything, or `event.type in ['a', 'b']`), so None is always safe.
+    Only plain forms are recognised (`event.type == 'a'` or `event.type in ['a', 'b']`, alone or joined to anything by `&&`), so None is always safe.
     """
-    if "||" in source or "?" in source or "!" in source.replace("!=", ""):
-        return None
-    for part in source.split("&&"):
-        equal = re.fullmatch(r"\s*\(?\s*event\.type\s*==\s*(['\"])([^'\"\\]+)\1\s*\)?\s*", part)
-        if equal:
-            return frozenset({equal.group(2)})
-        among = re.fullmatch(r"\s*\(?\s*event\.type\s+in\s+\[([^\]\\]*)\]\s*\)?\s*", part)
-        if among:
-            return frozenset(re.findall(r"['\"]([^'\"]+)['\"]", among.group(1)))
+    bare = _bare(source)
+    ands: list[int] = []
+    for position, depth in _depths(bare):
+        if depth == 0 and (bare[position] == "?" or bare.startswith("||", position)):
+            return None
+        if depth == 0 and bare.startswith("&&", position):
+            ands.append(position)
+    for start, end in zip([0, *(a + 2 for a in ands)], [*ands, len(source)], strict=True):
+        types = _types_of(source[start:end].strip(), alone=not ands)
+        if types is not None:
+            return types
     return None
 
 
-def _refuse_costly(source: str) -> None:
-    if len(source) > MAX_SOURCE:
-        msg = f"an expression has at most {MAX_SOURCE} characters, this one has {len(source)}"
-        raise ExpressionError(msg)
-    bare = _TEXT.sub("''", source)
-    if "//" in bare:
-        msg = "comments are not taken in an expression"
-        raise ExpressionError(msg)
-    if len(_MAP.findall(bare)) > 1:
-        msg = "map may be used once in an expression"
-        raise ExpressionError(msg)
-    depth_at_comprehension: list[int] = []
+def _types_of(part: str, *, alone: bool) -> frozenset[str] | None:
+    equal = _TYPE_IS.fullmatch(part)
+    if equal:
+        return frozenset({equal.group(2)})
+    among = _TYPE_IN.fullmatch(part)
+    if among:
+        return frozenset(text for _, text in re.findall(r"""(['"])([^'"\\]*)\1""", among.group(1)))
+    inside = part[1:-1]
+    wrapped = part[:1] == "(" and part[-1:] == ")" and all(depth >= 0 for _, depth in _depths(_bare(inside)))
+    return event_types(inside) if wrapped and (inside or not alone) else None
+
+
+def _bare(source: str) -> str:
+    """The source with the insides of its texts blanked, so that what is left is code. As long as the source."""
+    return _TEXT.sub(lambda text: "''".ljust(len(text.group()) - 1, "_") + "'" if len(text.group()) > 2 else "''", source)
+
+
+def _depths(bare: str) -> Iterator[tuple[int, int]]:
+    """Each position, and how many brackets are open there (a closing one counts as outside)."""
     depth = 0
-    position = 0
-    while position < len(bare):
-        match = _COMPREHENSION.match(bare, position)
-        if match:
-            if depth_at_comprehension:
-                msg = "map, filter, all, exists and exists_one may not be nested; use one, over a list that is there"
-                raise ExpressionError(msg)
-            depth += 1
-            depth_at_comprehension.append(depth)
-            position = match.end()
-            continue
-        if bare[position] in "([{":
-            depth += 1
-            if depth > 40:
-                msg = "more than 40 brackets inside each other"
-                raise ExpressionError(msg)
-        elif bare[position] in ")]}":
-            if depth_at_comprehension and depth_at_comprehension[-1] == depth:
-                depth_at_comprehension.pop()
-            depth -= 1
-        position += 1
+    for position, character in enumerate(bare):
+        depth -= character in ")]}"
+        yield position, depth
+        depth += character in "([{"
 
 
-def _largest(value: Any) -> int:
-    if isinstance(value, dict):
-        return max([len(value), *(_largest(v) for v in value.values())])
-    if isinstance(value, list | tuple):
-        return max([len(value), *(_largest(v) for v in value)])
-    return 0
+def _refuse_costly(source: str) -> str:
+    """The source without its texts.
+
+    Raises:
+        ExpressionError: it may cost too much.
+    """
+    if len(source) > MAX_SOURCE:
+        raise ExpressionError(f"an expression has at most {MAX_SOURCE} characters, this one has {len(source)}")
+    bare = _bare(source)
+    if "//" in bare:
+        raise ExpressionError("comments are not taken in an expression")
+    if len(_MAP.findall(bare)) > 1:
+        raise ExpressionError("map may be used once in an expression")
+    if len(_COMPREHENSION.findall(bare)) > MAX_COMPREHENSIONS:
+        raise ExpressionError(f"an expression has at most {MAX_COMPREHENSIONS} of map, filter, all, exists and exists_one")
+    if max((depth for _, depth in _depths(bare)), default=0) > _DEEPEST:
+        raise ExpressionError(f"more than {_DEEPEST} brackets inside each other")
+    if _COMPREHENSION.search(_comprehended(bare) or ""):
+        raise ExpressionError("map, filter, all, exists and exists_one may not be nested; use one, over a list that is there")
+    return bare
 
 
-def _first_line(error: Exception) -> str:
+def _comprehended(bare: str) -> str | None:
+    """What stands between the brackets of comprehensions; None without any."""
+    bodies = []
+    for match in _COMPREHENSION.finditer(bare):
+        end = next((match.end() + position for position, depth in _depths(bare[match.end() :]) if depth < 0), len(bare))
+        bodies.append(bare[match.end() : end])
+    return "\n".join(bodies) if bodies else None
+
+
+def _measure(values: dict[str, Any]) -> tuple[int, int, int]:
+    largest = longest = weight = 0
+    left: list[Any] = list(values.values())
+    while left:
+        value = left.pop()
+        weight += 1
+        if isinstance(value, dict | list | tuple):
+            largest = max(largest, len(value))
+            left.extend(value.values() if isinstance(value, dict) else value)
+            left.extend(value if isinstance(value, dict) else ())
+        elif isinstance(value, str | bytes):
+            longest = max(longest, len(value))
+            weight += len(value) // 100
+    return largest, longest, weight
+
+
+@contextmanager
+def _as_expression_error() -> Iterator[None]:
+    """What CEL raises, as an `ExpressionError`. A panic of its interpreter is no Exception, and has no importable class."""
+    try:
+        yield
+    except KeyError as error:
+        raise ExpressionError(f"there is no {error}") from error
+    except (ValueError, RuntimeError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ExpressionError(_first_line(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ExpressionError(f"the interpreter gave up: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0][:300] if text else type(error).__name__

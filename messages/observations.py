@@ -1,10 +1,10 @@
 """What the observer records: transitions, summaries, matches, and up to when it has looked."""
 
+from datetime import timedelta
 from typing import ClassVar, Literal
 
 from messages.events import RunEvent
 from messages.values import Instant, Message, Token
-from datetime import timedelta
 
 OBSERVER = ("observer",)
 

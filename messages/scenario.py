@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from messages.claims import AnyClaim, Claim
+from messages.claims import AnyClaim
 from messages.claims.claim import Targets, as_tuple
-from messages.system import API_VERSION, Metadata
+from messages.system import Metadata
 from messages.values import Document, Duration, Token
 
 DEFAULT_SLACK = timedelta(minutes=5)
@@ -108,7 +108,7 @@ class ScenarioSpec(Document):
 class Scenario(Document):
     """What is done to a system, and what must be true of it meanwhile."""
 
-    apiVersion: Literal["chaos.trading/v1"] = API_VERSION  # noqa: N815
+    apiVersion: Literal["chaos.trading/v1"] = "chaos.trading/v1"  # noqa: N815
     kind: Literal["Scenario"] = "Scenario"
     metadata: Metadata
     spec: ScenarioSpec
@@ -125,9 +125,9 @@ class Scenario(Document):
             return self.spec.timeout
         return sum((p.duration or timedelta() for p in self.spec.phases), DEFAULT_SLACK)
 
-    def claims(self) -> dict[str, tuple[Claim, str | None]]:
+    def claims(self) -> dict[str, tuple[AnyClaim, str | None]]:
         """Every claim by its id, with the phase it stands in (None: the whole run)."""
-        found: dict[str, tuple[Claim, str | None]] = {}
+        found: dict[str, tuple[AnyClaim, str | None]] = {}
         for phase in self.spec.phases:
             found.update({claim.id: (claim, phase.name) for claim in phase.assertions})
         found.update({claim.id: (claim, None) for claim in self.spec.assertions})

@@ -9,7 +9,6 @@ from messages.claims import AnyClaim
 from messages.claims.health import HealthClaim
 from messages.values import Document, Duration, Token
 
-API_VERSION = "chaos.trading/v1"
 ServiceName = Annotated[str, StringConstraints(pattern=r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z")]
 Address = Annotated[str, StringConstraints(pattern=r"\A[^\s:/]+:\d{1,5}\z")]
 Url = Annotated[str, StringConstraints(pattern=r"\Ahttps?://\S+\z")]
@@ -166,7 +165,7 @@ class SystemSpec(Document):
 class System(Document):
     """The services under test, how each is reached, and what is normal."""
 
-    apiVersion: Literal["chaos.trading/v1"] = API_VERSION  # noqa: N815
+    apiVersion: Literal["chaos.trading/v1"] = "chaos.trading/v1"  # noqa: N815
     kind: Literal["System"] = "System"
     metadata: Metadata
     spec: SystemSpec
@@ -206,5 +205,5 @@ class System(Document):
         named = tuple(claim for claim in self.spec.steady_state.claims if isinstance(claim, HealthClaim))
         if named or not self.monitored():
             return named
-        usual = HealthClaim(id="steady", type="health", target=self.monitored(), description="every service is healthy", **{"except": "disturbed"})
-        return (usual,)
+        told = "every service is healthy"
+        return (HealthClaim(id="steady", type="health", target=self.monitored(), description=told, throughout=True, except_="disturbed"),)

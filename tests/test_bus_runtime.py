@@ -15,7 +15,7 @@ from bus.topology import Names, ensure_topology
 from messages.events import Recorded, RunEvent
 from messages.fault_events import ActionDone, ActionFailed, HandlerFailed
 from messages.ids import new_run_id
-from messages.run_events import AbortRequested, RunAccepted, RunAborting, SubmitRequested
+from messages.run_events import AbortRequested, RunAborting, RunAccepted, SubmitRequested
 from messages.verdicts import Reason
 
 NAMESPACE = "test-coordinator"
@@ -142,9 +142,10 @@ async def test_of_two_owners_one_writes_and_the_other_stops_at_its_yield(bench: 
 
     def owner(name: str) -> Callable[[AbortRequested, Run[Seen]], AsyncIterator[Decision]]:
         async def answer(event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
-            yield (ActionDone if name == "one" else ActionFailed)(
-                **({"action_id": "a"} if name == "one" else {"action_id": "a", "reason": Reason.NO_TARGET, "message": name})
-            )
+            if name == "one":
+                yield ActionDone(action_id="a")
+            else:
+                yield ActionFailed(action_id="a", reason=Reason.NO_TARGET, message=name)
             touched.append(name)
 
         return answer
@@ -181,7 +182,7 @@ async def test_a_restarted_host_hands_the_events_of_open_runs_to_the_handlers_ag
     assert len(await bench.until(ActionDone)) == 1
 
 
-async def test_a_handler_that_keeps_failing_ends_as_a_dead_letter_and_the_run_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_handler_that_keeps_failing_ends_as_a_dead_letter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bus.runtime._FIRST_PAUSE", 0.001)
     calls: list[int] = []
 
@@ -221,7 +222,6 @@ async def test_a_timer_fires_for_the_actor_that_armed_it_and_for_no_other(bench:
 
     class Other(Timed):
         name = "observer"
-        emits = (ActionDone,)
 
         def subscriptions(self) -> tuple[Subscription, ...]:
             return (on(TimerDue, self.due),)

@@ -66,7 +66,9 @@ class ContinuityClaim(Claim):
         if both:
             yield Problem(("closed_by",), f"{sorted(both)[0]!r} both opens and closes", "take it out of one of them")
         if self.within is not None or self.never or self.throughout:
-            yield Problem((), "continuity is judged at the window's end", "take `within`, `throughout` and `never` out; `grace` gives more time")
+            yield Problem(
+                (), "continuity is judged at the window's end", "take `within`, `throughout` and `never` out; `grace` gives more time"
+            )
 
 
 class KeyMatcher(Matcher):

@@ -1,14 +1,14 @@
 """`health`: services are healthy at the window's end, within a time, or throughout; also the usual steady state."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
 from messages.claims.claim import Claim, Problem, Scope, Targets, as_tuple, target_problems
-from messages.claims.history import History, Judgement, Sampled, ServiceHistory, Transition, failed, inconclusive, passed
-from messages.claims.spans import Excuses, Span, covers, earliest, free, length
+from messages.claims.history import History, Judgement, ServiceHistory, Transition, failed, inconclusive, passed
+from messages.claims.spans import Span, covers, earliest, free, length
 from messages.values import format_duration
 from messages.verdicts import Reason
 
@@ -80,7 +80,11 @@ class HealthClaim(Claim):
         if blind := self._blind(history, opens, closes):
             return _unseen(history, blind)
         sick = self._sick(history, closes)
-        return failed(f"not healthy within {format_duration(closes - opens)}: {_causes(history, sick, closes)}", *self._newest(history, closes))
+        if not sick and (unknown := self._unknown(history, closes)):
+            return _unseen(history, unknown)
+        return failed(
+            f"not healthy within {format_duration(closes - opens)}: {_causes(history, sick, closes)}", *self._newest(history, closes)
+        )
 
     def _judge_never(self, history: History, opens: datetime) -> Judgement | None:
         closes = history.window.closes
@@ -140,13 +144,9 @@ class HealthClaim(Claim):
         """The spans in which all targets were healthy, each from when all had been seen so; as far as has been looked."""
         until = earliest(end, history.probes_until)
         services = [history.service(name) for name in as_tuple(self.target)]
-        if until is None or until < start or not services or history.probes_until is None:
+        if history.probes_until is None or until is None or until < start or not services:
             return
-        changes = sorted({t.at for service in services for t in service.transitions if start < t.at <= until})
-        ups = [moment for moment in (start, *changes) if all(service.up_at(moment) for service in services)]
-        downs = [moment for moment in changes if moment not in ups]
-        for opened in [m for i, m in enumerate(ups) if i == 0 or any(ups[i - 1] < down < m for down in downs)]:
-            closed = next((down for down in downs if down > opened), until)
+        for opened, closed in _all_up(services, start, until):
             seen = [_first_good(service, opened, closed) for service in services]
             known = [moment for moment in seen if moment is not None]
             if len(known) == len(seen):
@@ -154,7 +154,11 @@ class HealthClaim(Claim):
 
     def _blind(self, history: History, start: datetime, end: datetime) -> list[str]:
         """The targets that were not looked at for too long."""
-        return [n for n in as_tuple(self.target) if history.service(n).unsampled(start, end) > history.max_gap or not _looked(history.service(n), start, end)]
+        return [
+            n
+            for n in as_tuple(self.target)
+            if history.service(n).unsampled(start, end) > history.max_gap or not _looked(history.service(n), start, end)
+        ]
 
     def _sick(self, history: History, instant: datetime) -> list[str]:
         return [n for n in as_tuple(self.target) if _fresh(history, n, instant) and _state(history.service(n), instant) is False]
@@ -181,7 +185,23 @@ class HealthClaim(Claim):
         yield from super().problems(scope)
         yield from target_problems("target", self.target, scope)
         if self.except_ and (self.never or self.within is not None):
-            yield Problem(("except",), "`except` excuses from being healthy throughout or at the end", "use throughout: true, or take it out")
+            yield Problem(
+                ("except",), "`except` excuses from being healthy throughout or at the end", "use throughout: true, or take it out"
+            )
+
+
+def _all_up(services: list[ServiceHistory], start: datetime, end: datetime) -> Iterator[Span]:
+    """The spans in which none was known to be down, nor unknown."""
+    opened = None
+    for moment in (start, *sorted({t.at for service in services for t in service.transitions if start < t.at <= end})):
+        up = all(service.up_at(moment) for service in services)
+        if up and opened is None:
+            opened = moment
+        elif not up and opened is not None:
+            yield opened, moment
+            opened = None
+    if opened is not None:
+        yield opened, end
 
 
 def _first_good(service: ServiceHistory, start: datetime, end: datetime) -> datetime | None:

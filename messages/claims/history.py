@@ -125,7 +125,13 @@ class History:
     def events_complete(self) -> bool:
         """Whether the observer has read the event streams through the end of this very window."""
         seen = self.matched
-        return seen is not None and self.window.closes is not None and seen.final and self._counted_for(seen) and seen.closes == self.window.closes
+        return (
+            seen is not None
+            and self.window.closes is not None
+            and seen.final
+            and self._counted_for(seen)
+            and seen.closes == self.window.closes
+        )
 
     def surely_within(self, match: Match | None) -> bool:
         """Whether a match that was counted lies in the window, and not before or after it."""

@@ -66,7 +66,7 @@ class RecoveryClaim(Claim):
     def _judge_moment(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
         moment, bound, evidence = recovered.at, recovered.error_bound, recovered.evidence
         if moment is None or moment > effect.deadline:
-            if moment is None and not history.probes_passed(effect.deadline):
+            if not history.probes_passed(effect.deadline):
                 return None
             if history.service(self.target).unsampled(effect.called, effect.deadline) > history.max_gap:
                 return inconclusive(Reason.GAP, f"{self.target} was not watched all the time in which it should have recovered", *evidence)

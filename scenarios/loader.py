@@ -1,0 +1,160 @@
+"""From a text to a scenario and its system with everything resolved, or to every mistake in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from messages.claims import nearest
+from messages.control import Finding
+from messages.scenario import Scenario
+from messages.system import System
+from scenarios.errors import DocumentErrors, finding, in_order, shown
+from scenarios.naming import Names, name_everything
+from scenarios.reading import read
+from scenarios.scenario_checks import check_scenario
+from scenarios.sheet import Sheet
+from scenarios.substitution import substitute
+from scenarios.systems import finished, kind_of, sheets, system_of
+from scenarios.timing import check_times
+from scenarios.variables import take_variables
+from scenarios.wording import check_structure
+
+MAX_RESOLVED = 900 * 1024
+"""Bytes of JSON that a scenario and its system may have together."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A scenario and its system: nothing in them is left to look up, compute or name."""
+
+    scenario: Scenario
+    system: System
+
+
+def resolve(
+    text: str,
+    *,
+    file: str,
+    systems: Mapping[str, System],
+    system: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    allow_systems: bool = False,
+) -> Resolved:
+    """The scenario of a text with its system: by the name in `system`, else the one that the scenario names.
+
+    With `allow_systems` a System in the text comes before those in `systems`.
+
+    Raises:
+        DocumentErrors: the text has mistakes, all of which are named.
+    """
+    loading = _Loading(text, file, systems, allow_systems=allow_systems)
+    loading.scenario(system, variables or {})
+    if loading.resolved is None or loading.findings:
+        raise DocumentErrors(loading.findings)
+    return loading.resolved
+
+
+def check_text(
+    text: str,
+    *,
+    file: str,
+    systems: Mapping[str, System],
+    system: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    allow_systems: bool = True,
+) -> tuple[Finding, ...]:
+    """Every mistake in a text, which may also hold nothing but systems. Never raises."""
+    loading = _Loading(text, file, systems, allow_systems=allow_systems)
+    if loading.scenarios or not loading.own or not allow_systems:
+        loading.scenario(system, variables or {})
+    return in_order(loading.findings)
+
+
+class _Loading:
+    """What one text comes to."""
+
+    def __init__(self, text: str, file: str, systems: Mapping[str, System], *, allow_systems: bool) -> None:
+        self.resolved: Resolved | None = None
+        self._file = file
+        self._systems = dict(systems)
+        self._reading = read(text, file)
+        self.findings = list(self._reading.findings)
+        self.scenarios: list[Sheet] = []
+        self.own: set[str] = set()
+        for sheet in sheets(self._reading.documents, file, self._reading.findings):
+            self._sort(sheet, allow_systems=allow_systems)
+
+    def _sort(self, sheet: Sheet, *, allow_systems: bool) -> None:
+        kind = kind_of(sheet)
+        if kind == "Scenario":
+            self.scenarios.append(sheet)
+            return
+        if kind == "System" and not allow_systems:
+            known = f"name one of: {', '.join(sorted(self._systems)[:12])}" if self._systems else "no systems are known here"
+            sheet.add((), "a System inside a message is refused: it contains commands, which only the host's own files may give", known)
+        elif kind == "System":
+            self._take(sheet)
+        if kind == "System" and sheet.name:
+            self.own.add(sheet.name)
+        self.findings += sheet.findings
+
+    def _take(self, sheet: Sheet) -> None:
+        found = system_of(sheet)
+        if sheet.name in self.own:
+            sheet.add(("metadata", "name"), f"a second system {shown(sheet.name)}", "names must differ")
+        elif found is not None:
+            self._systems[found.name] = found
+
+    def scenario(self, system: str | None, variables: Mapping[str, str]) -> None:
+        """Check the one scenario of the text, and resolve it if nothing is wrong."""
+        for another in self.scenarios[1:]:
+            another.add((), "a second scenario", "a text holds one; put the others into files of their own")
+            self.findings += another.findings
+        if self.scenarios:
+            sheet = self.scenarios[0]
+            self._check(sheet, system, variables)
+            self.findings += sheet.findings
+        elif self._reading.complete and not self.findings:
+            self.findings.append(finding(self._file, (1, 1), "there is no scenario in the text", "add a document with kind: Scenario"))
+
+    def _check(self, sheet: Sheet, wanted: str | None, variables: Mapping[str, str]) -> None:
+        substitute(sheet, take_variables(sheet, variables))
+        sheet.settle()
+        chosen = self._choose(sheet, wanted) if self._reading.complete else None
+        name_everything(sheet, Names.of(chosen) if chosen is not None else None)
+        good = check_structure(sheet, Scenario)
+        sheet.settle()
+        check_scenario(sheet, chosen)
+        check_times(sheet)
+        if good and chosen is not None and not sheet.findings and not self.findings:
+            self._finish(sheet, Scenario.model_validate_json(json.dumps(sheet.data)), chosen)
+
+    def _choose(self, sheet: Sheet, wanted: str | None) -> System | None:
+        name = wanted if wanted is not None else sheet.spec.get("system")
+        if not isinstance(name, str):
+            return None
+        if wanted is not None and isinstance(sheet.data.get("spec"), dict):
+            sheet.data["spec"]["system"] = wanted
+        if name in self._systems:
+            return self._finished(self._systems[name])
+        if name not in self.own:
+            right = nearest(name[:80], self._systems)
+            if wanted is not None:
+                self.findings.append(finding("--system", (1, 1), f"there is no system {shown(name)}", right))
+            else:
+                sheet.add(("spec", "system"), f"there is no system {shown(name)}", right)
+        return None
+
+    def _finished(self, system: System) -> System | None:
+        try:
+            return finished(system)
+        except DocumentErrors as error:
+            self.findings += error.findings
+            return None
+
+    def _finish(self, sheet: Sheet, scenario: Scenario, system: System) -> None:
+        size = len(scenario.model_dump_json(by_alias=True).encode()) + len(system.model_dump_json(by_alias=True).encode())
+        if size > MAX_RESOLVED:
+            sheet.add((), f"scenario and system have {size // 1024} KiB when resolved", f"at most {MAX_RESOLVED // 1024} KiB")
+        else:
+            self.resolved = Resolved(scenario, system)

@@ -1,0 +1,184 @@
+"""What a scenario's structure does not say: names that exist, ids that differ, faults that end and do not meet."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from messages.claims import Claim, Scope, nearest
+from messages.scenario import ACTIONS, STAGES, Action
+from messages.system import System
+from scenarios.errors import shown
+from scenarios.naming import LONGEST
+from scenarios.nodes import Path
+from scenarios.parts import Group, actions_of, claims_of, fault_table, groups, raw_actions, raw_claims, texts
+from scenarios.sheet import Sheet
+
+MAX_ITEMS = 500
+"""Actions that a scenario may have, and claims."""
+
+
+def check_scenario(sheet: Sheet, system: System | None) -> None:
+    """Note what is wrong with the names, actions and claims of a scenario; without a system what needs none."""
+    if _too_many(sheet):
+        return
+    _check_phase_names(sheet)
+    _check_action_ids(sheet)
+    _check_claim_ids(sheet, system)
+    for group in groups(sheet):
+        for path, raw in raw_actions(group):
+            _check_kind(sheet, path, raw, system)
+        _check_order(sheet, group)
+        for path, action in actions_of(group):
+            _check_action(sheet, group, path, action)
+        _check_overlaps(sheet, group)
+    _check_claims(sheet, system)
+
+
+def _too_many(sheet: Sheet) -> bool:
+    actions = sum(1 for group in groups(sheet) for _ in raw_actions(group))
+    claims = sum(1 for _ in raw_claims(sheet))
+    if max(actions, claims) > MAX_ITEMS:
+        sheet.add(("spec",), f"{actions} actions and {claims} claims are too many", f"at most {MAX_ITEMS} of each")
+    return max(actions, claims) > MAX_ITEMS
+
+
+def _check_phase_names(sheet: Sheet) -> None:
+    seen: set[str] = set()
+    for group in groups(sheet):
+        if group.name is None:
+            continue
+        if group.name in STAGES:
+            sheet.add((*group.path, "name"), f"{group.name!r} is the name of a stage that every run has", "take another name")
+        if group.name in seen:
+            sheet.add((*group.path, "name"), f"a second phase with the name {shown(group.name)}", "names of phases must differ")
+        seen.add(group.name)
+
+
+def _check_action_ids(sheet: Sheet) -> None:
+    seen: set[str] = set()
+    for group in groups(sheet):
+        for path, raw in raw_actions(group):
+            name, targets = raw.get("id"), texts(raw.get("target"))
+            if not isinstance(name, str):
+                continue
+            faults = [f"{name}-{target}" for target in targets] if len(targets) > 1 else []
+            for taken in sorted(seen.intersection({name, *faults})):
+                sheet.add((*path, "id"), f"a second action with the id {shown(taken)}", "ids of actions and of their faults must differ")
+            if len(set(targets)) < len(targets):
+                twice = next(t for t in targets if targets.count(t) > 1)
+                sheet.add((*path, "target"), f"{twice!r} stands here twice", "name each service once")
+            elif faults and len(max(faults, key=len)) > LONGEST:
+                what = f"the fault's id {max(faults, key=len)!r} has more than {LONGEST} characters"
+                sheet.add((*path, "id"), what, "give the action a shorter `id`")
+            seen.update((name, *faults))
+
+
+def _check_claim_ids(sheet: Sheet, system: System | None) -> None:
+    del system
+    seen: set[str] = set()
+    for path, raw, _, _ in raw_claims(sheet):
+        name = raw.get("id")
+        if not isinstance(name, str):
+            continue
+        if name.startswith("steady-"):
+            sheet.add((*path, "id"), "`steady-` begins the ids of the steady state", "take another id")
+        if name in seen:
+            sheet.add((*path, "id"), f"a second claim with the id {shown(name)}", "ids of claims must differ")
+        seen.add(name)
+
+
+def _check_kind(sheet: Sheet, path: Path, raw: dict[str, Any], system: System | None) -> None:
+    kind = raw.get("action")
+    if not isinstance(kind, str):
+        return
+    if kind not in ACTIONS:
+        sheet.add((*path, "action"), f"unknown action {shown(kind)}", nearest(kind[:80], ACTIONS))
+        return
+    for target in texts(raw.get("target")) if system is not None else ():
+        service = system.spec.services.get(target) if system is not None else None
+        if service is not None and service.driver.kind not in ACTIONS[kind].drivers:
+            offered = ", ".join(name for name, spec in ACTIONS.items() if service.driver.kind in spec.drivers)
+            right = f"it offers {offered}" if offered else "it is only observed; name other services"
+            sheet.add((*path, "target"), f"{target!r} is {service.driver.kind} and does not offer {kind}", right)
+
+
+def _check_order(sheet: Sheet, group: Group) -> None:
+    """`after` names another action of the group, and nothing waits for itself."""
+    actions = {raw["id"]: raw for _, raw in raw_actions(group) if isinstance(raw.get("id"), str)}
+    for path, raw in raw_actions(group):
+        name, after = raw.get("id"), raw.get("after")
+        if not isinstance(after, str):
+            continue
+        if after not in actions:
+            others = [other for other in actions if other != name]
+            sheet.add(
+                (*path, "after"),
+                f"there is no action {shown(after)} in this {'phase' if group.is_phase else 'list'}",
+                nearest(after[:80], others),
+            )
+        elif name in _chain(actions, after):
+            sheet.add((*path, "after"), f"{shown(name)} waits for itself", "let one of the circle's actions start without `after`")
+
+
+def _chain(actions: dict[str, dict[str, Any]], start: str) -> list[str]:
+    """The action, what it comes after, what that comes after, and so on."""
+    found: list[str] = []
+    name: Any = start
+    while isinstance(name, str) and name in actions and name not in found:
+        found.append(name)
+        name = actions[name].get("after")
+    return found
+
+
+def _check_action(sheet: Sheet, group: Group, path: Path, action: Action) -> None:
+    if action.spec.fault and not group.is_phase:
+        sheet.add((*path, "action"), f"{action.action} is a fault, and `finally` may hold none", "do it in a phase")
+        return
+    if not action.spec.fault and action.for_ is not None:
+        sheet.add((*path, "for"), f"{action.action} is no fault and has no end", "leave `for` out", at_key=True)
+    if action.for_ == timedelta():
+        sheet.add((*path, "for"), "a fault cannot end at once", "give it a duration, like 5s")
+    if action.spec.fault and not action.spec.ends_itself and action.for_ is None and "duration" not in group.raw:
+        sheet.add(path, "a fault without an end", "add for: 5s, or give the phase a duration")
+
+
+def _check_overlaps(sheet: Sheet, group: Group) -> None:
+    """No two faults that start from the same moment are on one target at once."""
+    spans: list[tuple[str, str | None, timedelta, timedelta | None]] = []
+    for path, action in actions_of(group):
+        if not action.spec.fault or not group.is_phase:
+            continue
+        end = action.delay + action.for_ if action.for_ is not None else action.delay if action.spec.ends_itself else None
+        for target in dict.fromkeys(action.targets):
+            mine = (target, action.after, action.delay, end)
+            if any(_meet(mine, other) for other in spans):
+                sheet.add(
+                    (*path, "target"),
+                    f"a second fault on the same target {target!r} at the same time",
+                    "start it later with `after` or `delay`",
+                )
+            spans.append(mine)
+
+
+def _meet(one: tuple[str, str | None, timedelta, timedelta | None], two: tuple[str, str | None, timedelta, timedelta | None]) -> bool:
+    if one[:2] != two[:2]:
+        return False
+    early, late = sorted((one, two), key=lambda span: span[2])
+    return early[2] == late[2] or early[3] is None or late[2] < early[3]
+
+
+def _check_claims(sheet: Sheet, system: System | None) -> None:
+    faults = fault_table(sheet)
+    for path, claim, phase in claims_of(sheet):
+        if sheet.full:
+            return
+        services = system.event_names() if system is not None else {target: frozenset({target}) for target in _targets(claim)}
+        sheet.add_problems(path, claim.problems(Scope(services, faults, phase)))
+        if claim.follows_health and system is not None:
+            for target in _targets(claim):
+                if target in services and target not in system.monitored():
+                    sheet.add((*path, "target"), f"{target!r} has no health checks", "give the service `health` in the system")
+
+
+def _targets(claim: Claim) -> Iterator[str]:
+    yield from texts(claim.model_dump(mode="json").get("target"))

@@ -1,0 +1,104 @@
+"""What the language allows at a place of a document, in plain words; read off the models' JSON schema."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from messages.system import Address, ServiceName, Url
+from messages.values import TOKEN_PATTERN
+from scenarios.nodes import Path
+
+Schema = dict[str, Any]
+
+_NAME = "a name of letters, digits, - and _, at most 64"
+_WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "keys and values"}
+_EXAMPLES = ["500ms", "10s", "2m"]
+
+
+@lru_cache
+def schema_of(model: type[BaseModel]) -> Schema:
+    """The JSON schema of a document."""
+    return model.model_json_schema(by_alias=True)
+
+
+def allowed_at(model: type[BaseModel], data: Any, path: Path) -> list[Schema]:
+    """The alternatives for the value at this path; for a claim only those of its type."""
+    root = schema_of(model)
+    found, value = list(_flat(root, root, data)), data
+    for part in path:
+        value = value[part] if (isinstance(value, dict) and part in value) or isinstance(value, list) else None
+        found = [alternative for schema in found for below in _below(schema, part) for alternative in _flat(root, below, value)]
+    return found
+
+
+def keys_of(allowed: list[Schema]) -> list[str]:
+    """The keys that a mapping may have here."""
+    return [key for schema in allowed for key in schema.get("properties", ())]
+
+
+def expected(allowed: list[Schema]) -> str:
+    """What may stand here, in words."""
+    return " or ".join(dict.fromkeys(filter(None, (_words(schema) for schema in allowed)))) or "something else"
+
+
+def pattern_words(pattern: str) -> str:
+    """What a text of this form looks like."""
+    if TOKEN_PATTERN in pattern:
+        return _NAME
+    return _patterns().get(pattern, "text of another form")
+
+
+@lru_cache
+def _patterns() -> dict[str, str]:
+    forms = (
+        (ServiceName, "a name of small letters, digits and inner hyphens, at most 63"),
+        (Address, "a host and a port, like 127.0.0.1:18083"),
+        (Url, "a URL, like http://127.0.0.1:18083/api/v1/health"),
+    )
+    return {form.__metadata__[0].pattern: words for form, words in forms}
+
+
+def _flat(root: Schema, schema: Schema, value: Any) -> Iterator[Schema]:
+    """The schema without references and alternatives."""
+    if "$ref" in schema:
+        yield from _flat(root, root["$defs"][schema["$ref"].rpartition("/")[2]], value)
+    elif "discriminator" in schema:
+        mapping = schema["discriminator"]["mapping"]
+        kind = value.get("type") if isinstance(value, dict) else None
+        chosen = mapping.get(kind) if isinstance(kind, str) else None
+        for reference in [chosen] if chosen else mapping.values():
+            yield from _flat(root, {"$ref": reference}, value)
+    elif "anyOf" in schema:
+        for alternative in schema["anyOf"]:
+            yield from _flat(root, alternative, value)
+    else:
+        yield schema
+
+
+def _below(schema: Schema, part: str | int) -> Iterator[Schema]:
+    if part in schema.get("properties", ()):
+        yield schema["properties"][part]
+    elif isinstance(schema.get("additionalProperties"), dict):
+        yield schema["additionalProperties"]
+    elif isinstance(part, int) and "items" in schema:
+        yield schema["items"]
+    elif isinstance(part, str):
+        yield from schema.get("patternProperties", {}).values()
+
+
+def _words(schema: Schema) -> str:
+    if schema.get("examples") == _EXAMPLES:
+        return "a duration, like 500ms, 10s or 2m"
+    if "enum" in schema or "const" in schema:
+        return ", ".join(schema.get("enum") or [schema["const"]])
+    if "pattern" in schema:
+        return pattern_words(schema["pattern"])
+    if schema.get("type") == "array":
+        return f"a list of {_plural(_words(schema.get('items', {})))}"
+    return _WORDS.get(schema.get("type", ""), "")
+
+
+def _plural(words: str) -> str:
+    return {"text": "texts", _NAME: "names"}.get(words, "items")

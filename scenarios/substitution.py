@@ -1,0 +1,131 @@
+"""`{{ }}` in a document: every expression is evaluated over the variables, and its value stands in its place."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from messages.claims import nearest
+from messages.expressions import Bindings, ExpressionError, compiled
+from messages.values import DURATION_HINT, format_duration, parse_duration
+from scenarios.errors import shown
+from scenarios.nodes import Path
+from scenarios.sheet import Sheet
+from scenarios.variables import Typed
+
+MAX_EXPRESSIONS = 500
+"""Expressions that a document may have."""
+MAX_VALUE = 64 * 1024
+"""Characters that the value of a text with expressions may have."""
+_EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])((?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+)(?!\w)""")
+_VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\bvariables\.([A-Za-z_]\w*)""")
+_NAME = re.compile(r"\.?(?:Variables\.|Parameters\.)?([A-Za-z_][\w-]*)")
+
+
+class _NoValueError(ValueError):
+    """An expression has no value that can stand in a document."""
+
+    def __init__(self, what: str, right: str) -> None:
+        self.what = what
+        self.right = right
+        super().__init__(what)
+
+
+def substitute(sheet: Sheet, variables: Mapping[str, Typed]) -> None:
+    """Put values in the place of expressions, everywhere but in the variables themselves."""
+    Substitution(sheet, variables).run()
+
+
+class Substitution:
+    """One walk through a document."""
+
+    def __init__(self, sheet: Sheet, variables: Mapping[str, Typed]) -> None:
+        self._sheet = sheet
+        self._variables = variables
+        self._bindings = Bindings({"variables": dict(variables)})
+        self._count = 0
+
+    def run(self) -> None:
+        self._walk((), self._sheet.data)
+
+    def _walk(self, path: Path, value: Any) -> Any:
+        if isinstance(value, dict):
+            for key in value:
+                if (*path, key) != ("spec", "variables"):
+                    value[key] = self._walk((*path, key), value[key])
+        elif isinstance(value, list):
+            value[:] = [self._walk((*path, index), item) for index, item in enumerate(value)]
+        elif isinstance(value, str) and "{{" in value:
+            return self._text(path, value)
+        return value
+
+    def _text(self, path: Path, text: str) -> Any:
+        self._count += text.count("{{")
+        try:
+            if self._count > MAX_EXPRESSIONS:
+                raise _NoValueError(f"more than {MAX_EXPRESSIONS} expressions in a document", "write some of the values out")
+            if "{{" in _EXPRESSION.sub("", text):
+                raise _NoValueError("{{ without an end", "close it with }}")
+            whole = _EXPRESSION.fullmatch(text.strip())
+            value = self._evaluate(whole[1]) if whole else _EXPRESSION.sub(lambda match: _as_text(self._evaluate(match[1])), text)
+            if isinstance(value, str) and len(value) > MAX_VALUE:
+                raise _NoValueError(f"the value has more than {MAX_VALUE} characters", "make it shorter")
+        except _NoValueError as error:
+            self._sheet.add(path, error.what, error.right)
+            return text
+        return value
+
+    def _evaluate(self, source: str) -> Any:
+        source = source.strip()
+        for match in _VARIABLE.finditer(source):
+            if match[2] and match[2] not in self._variables:
+                raise _NoValueError(f"there is no variable {shown(match[2])}", nearest(match[2], self._variables))
+        try:
+            value = compiled(_TOKEN.sub(_as_cel_duration, source)).evaluate(self._bindings)
+        except (ExpressionError, ArithmeticError) as error:
+            raise _NoValueError(f"{{{{ {source[:80]} }}}} has no value: {error}", self._meant(source)) from error
+        return _as_data(value)
+
+    def _meant(self, source: str) -> str:
+        """What the expression probably was to be."""
+        name = _NAME.fullmatch(source)
+        if name and name[1] in self._variables:
+            return f"write variables.{name[1]}" if "-" not in name[1] else f'write variables["{name[1]}"]'
+        return "CEL over `variables`, like variables.slo + 5s"
+
+
+def _as_cel_duration(match: re.Match[str]) -> str:
+    if match[1]:
+        return match[1]
+    try:
+        microseconds = round(parse_duration(match[2]) / timedelta(microseconds=1))
+    except ValueError as error:
+        raise _NoValueError(str(error), DURATION_HINT) from error
+    return f"duration('{microseconds}us')"
+
+
+def _as_data(value: Any) -> Any:
+    """A CEL value as a document has it."""
+    if isinstance(value, timedelta):
+        if value < timedelta():
+            raise _NoValueError("the value is a negative duration", "no duration of the language is negative")
+        return format_duration(value)
+    if isinstance(value, list):
+        return [_as_data(item) for item in value]
+    if isinstance(value, bool | str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise _NoValueError(f"the value is {_kind(value)}", "a duration, number, text, truth value or list can stand here")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        raise _NoValueError("a list cannot stand inside a text", "let the expression be the whole value")
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a map"
+    return "nothing" if value is None else type(value).__name__

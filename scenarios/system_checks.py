@@ -1,0 +1,181 @@
+"""What a system's structure does not say: names, addresses, subjects and expressions that can be used."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from messages.claims import Scope, nearest
+from messages.claims.claim import as_tuple, expression_problems
+from messages.claims.health import HealthClaim
+from scenarios.errors import shown
+from scenarios.naming import ALL, Names, resolve_target, unique
+from scenarios.nodes import Path
+from scenarios.parts import readable_claim
+from scenarios.sheet import Sheet
+
+MAX_SERVICES = 200
+"""Services that a system may have."""
+MAX_STEADY_ID = 49
+"""Characters of a steady-state claim's id: it is opened under longer ones."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ALIAS = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+
+
+def check_system(sheet: Sheet) -> None:
+    """Resolve the names in a system, give ids to its claims, and note what is wrong with it."""
+    services = _mapping(sheet.spec.get("services"))
+    if len(services) > MAX_SERVICES:
+        sheet.add(("spec", "services"), f"{len(services)} services are too many", f"at most {MAX_SERVICES}")
+        return
+    names = _names(sheet, services)
+    for name, service in services.items():
+        if isinstance(service, dict):
+            _check_service(sheet, ("spec", "services", name), service, names)
+    _check_circles(sheet, services)
+    _check_subjects(sheet)
+    _steady(sheet, names)
+
+
+def _names(sheet: Sheet, services: dict[str, Any]) -> Names:
+    aliases: dict[str, str] = {}
+    if ALL in services:
+        sheet.add(("spec", "services", ALL), f"{ALL!r} stands for every service", "take another name", at_key=True)
+    for name, service in services.items():
+        for index, alias in enumerate(_list(service, "aliases")):
+            path = ("spec", "services", name, "aliases", index)
+            if not isinstance(alias, str):
+                continue
+            if not _ALIAS.fullmatch(alias) or alias == ALL:
+                sheet.add(path, f"{shown(alias)} cannot be an alias", "letters, digits and . _ : / - without spaces, and not `all`")
+            elif alias in services:
+                sheet.add(path, f"{shown(alias)} is a service itself", "take another alias")
+            elif alias in aliases:
+                sheet.add(path, f"{shown(alias)} is already an alias of {aliases[alias]!r}", "keep one of them")
+            aliases.setdefault(alias, name)
+    monitored = tuple(name for name, service in services.items() if isinstance(service, dict) and isinstance(service.get("health"), dict))
+    return Names(tuple(services), monitored, aliases)
+
+
+def _check_service(sheet: Sheet, path: Path, service: dict[str, Any], names: Names) -> None:
+    needs = _list(service, "depends_on")
+    for index, need in enumerate(needs):
+        if isinstance(need, str):
+            needs[index] = names.resolve(need)
+            if needs[index] not in names.services:
+                sheet.add((*path, "depends_on", index), f"the system has no service {shown(need)}", nearest(need[:80], names.services))
+            elif needs[index] == path[-1]:
+                sheet.add((*path, "depends_on", index), f"{need!r} depends on itself", "leave it out")
+    process = _mapping(_mapping(service.get("driver")).get("process"))
+    for name in _mapping(process.get("env")):
+        if not _VARIABLE.fullmatch(name):
+            sheet.add(
+                (*path, "driver", "process", "env", name),
+                f"{shown(name)} cannot name an environment variable",
+                "like HTTP_PORT",
+                at_key=True,
+            )
+    _check_health(sheet, (*path, "health"), _mapping(service.get("health")))
+
+
+def _check_health(sheet: Sheet, path: Path, health: dict[str, Any]) -> None:
+    for check, variable in (("http", "status"), ("command", "code")):
+        source = _mapping(health.get(check)).get("expect")
+        if isinstance(source, str):
+            for problem in expression_problems("expect", source, variable):
+                sheet.add((*path, check, "expect"), problem.what, f"CEL, like {variable} == {200 if check == 'http' else 0}")
+    url = _mapping(health.get("http")).get("url")
+    if isinstance(url, str) and url.startswith("http") and not _url_is_good(url):
+        sheet.add(
+            (*path, "http", "url"), f"{shown(url)} has no host, or no port from 1 to 65535", "like http://127.0.0.1:18083/api/v1/health"
+        )
+    for check in ("grpc", "tcp"):
+        address = _mapping(health.get(check)).get("address")
+        port = address.rpartition(":")[2] if isinstance(address, str) else "1"
+        if port.isascii() and port.isdigit() and not 1 <= int(port) <= 65535:
+            sheet.add((*path, check, "address"), f"{port} is no port", "a port is a number from 1 to 65535")
+
+
+def _url_is_good(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _check_circles(sheet: Sheet, services: dict[str, Any]) -> None:
+    left = {name: {n for n in _list(s, "depends_on") if isinstance(n, str) and n in services and n != name} for name, s in services.items()}
+    while any(not needs for needs in left.values()):
+        left = {name: {n for n in needs if left.get(n)} for name, needs in left.items() if needs}
+    if left:
+        name = next(iter(left))
+        what = f"services depend on each other in a circle: {', '.join(sorted(left))}"
+        sheet.add(("spec", "services", name, "depends_on"), what, "take one of them out")
+
+
+def _check_subjects(sheet: Sheet) -> None:
+    seen: set[str] = set()
+    for index, subject in enumerate(_list(sheet.spec, "events")):
+        if isinstance(subject, str):
+            for what, right in _subject_problems(subject):
+                sheet.add(("spec", "events", index), what, right)
+            if subject in seen:
+                sheet.add(("spec", "events", index), f"{shown(subject)} stands here twice", "keep one of them")
+            seen.add(subject)
+
+
+def _subject_problems(subject: str) -> Iterator[tuple[str, str]]:
+    tokens = subject.split(".")
+    if len(subject) > 255 or re.search(r"\s", subject) or "" in tokens:
+        yield f"{shown(subject)} is not a subject", "words joined by dots, without spaces, like trading.events.>"
+    elif any(("*" in token or ">" in token) and len(token) > 1 for token in tokens) or ">" in tokens[:-1]:
+        yield f"{shown(subject)} has a wildcard in the wrong place", "* stands for a whole word, > for all words at the end"
+    elif tokens[0] in {"*", ">"} or tokens[0].startswith(("$", "_")):
+        yield f"{shown(subject)} would take in what is not the system's", "start with a word of the system's own, like trading.events.>"
+
+
+def _steady(sheet: Sheet, names: Names) -> None:
+    claims = _list(_mapping(sheet.spec.get("steady_state")), "claims")
+    taken = {claim["id"] for claim in claims if isinstance(claim, dict) and isinstance(claim.get("id"), str)}
+    seen: set[str] = set()
+    for index, raw in enumerate(claims):
+        if not isinstance(raw, dict):
+            continue
+        path = ("spec", "steady_state", "claims", index)
+        resolve_target(sheet, path, raw, names)
+        if "id" not in raw:
+            raw["id"] = unique("health", taken)
+        elif isinstance(raw["id"], str) and (
+            raw["id"] in seen or len(raw["id"]) > MAX_STEADY_ID or raw["id"].startswith(("settle-", "recover-"))
+        ):
+            right = f"at most {MAX_STEADY_ID} characters, not begun with settle- or recover-, and each once"
+            sheet.add((*path, "id"), f"{shown(raw['id'])} cannot be the id of a steady-state claim", right)
+        seen.add(raw["id"] if isinstance(raw["id"], str) else "")
+        _check_steady(sheet, path, raw, names)
+
+
+def _check_steady(sheet: Sheet, path: Path, raw: dict[str, Any], names: Names) -> None:
+    claim = readable_claim(raw)
+    if claim is None:
+        return
+    if not isinstance(claim, HealthClaim):
+        sheet.add((*path, "type"), f"a steady-state claim cannot be {claim.type}", "only health claims are judged in the steady state")
+        return
+    if claim.within is not None or claim.never:
+        sheet.add(path, "a steady-state claim holds throughout", "take `within` and `never` out; `settle` and `recover` are its bounds")
+        return
+    raw["throughout"] = True
+    sheet.add_problems(path, claim.problems(Scope({name: frozenset({name}) for name in names.services}, {}, None)))
+    for target in as_tuple(claim.target):
+        if target in names.services and target not in names.monitored:
+            sheet.add((*path, "target"), f"{target!r} has no health checks", "give the service `health`, or name the others")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(holder: Any, key: str) -> list[Any]:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if isinstance(value, list) else []

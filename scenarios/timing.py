@@ -1,0 +1,117 @@
+"""Whether everything in a scenario can happen before the run's timeout, computed from the earliest that it can."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from messages.claims import Claim, RecoveryClaim
+from messages.scenario import DEFAULT_SLACK, Action
+from messages.values import format_duration, parse_duration
+from scenarios.nodes import Path
+from scenarios.parts import Group, actions_of, claims_of, groups, is_duration
+from scenarios.sheet import Sheet
+
+ZERO = timedelta()
+
+
+class Timetable:
+    """The earliest starts of phases and faults, from the start of the first phase."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.starts: dict[str, timedelta] = {}
+        self.ends: dict[str, timedelta] = {}
+        self.faults: dict[str, timedelta] = {}
+        self.written = ZERO
+        self.total = ZERO
+        for group in groups(sheet):
+            if group.is_phase:
+                self._add(group)
+        written = sheet.spec.get("timeout")
+        self.timeout = parse_duration(written) if is_duration(written) else self.written + DEFAULT_SLACK
+
+    def _add(self, group: Group) -> None:
+        duration = group.raw.get("duration")
+        length = parse_duration(duration) if is_duration(duration) else None
+        spans = dict(earliest(group))
+        for action_id, (action, start, _) in spans.items():
+            self.faults.update(dict.fromkeys((action_id, *action.faults()), self.total + start))
+        least = length if length is not None else max((end for _, _, end in spans.values()), default=ZERO)
+        if group.name is not None:
+            self.starts[group.name] = self.total
+            self.ends[group.name] = self.total + least
+        self.written += length or ZERO
+        self.total += least
+
+
+def earliest(group: Group) -> Iterator[tuple[str, tuple[Action, timedelta, timedelta]]]:
+    """Each action of a group by its id, with its earliest start and end from the group's start."""
+    actions = {action.id: action for _, action in actions_of(group)}
+    for name, action in actions.items():
+        start, current, seen = action.delay, action, {name}
+        while current.after in actions and current.after not in seen:
+            current = actions[current.after]
+            seen.add(current.id)
+            start += current.delay + (current.for_ or ZERO)
+        yield name, (action, start, start + (action.for_ or ZERO))
+
+
+def check_times(sheet: Sheet) -> None:
+    """Note what would come after the run's timeout, and actions that never start."""
+    table = Timetable(sheet)
+    limit = table.timeout
+    if table.total > limit:
+        _late(sheet, ("spec", "timeout"), "the phases", table.total, limit)
+    for group in groups(sheet):
+        spans = dict(earliest(group))
+        for path, action in actions_of(group):
+            _check_action(sheet, group, path, action, limit)
+            if action.id in spans:
+                _check_start(sheet, group, path, spans[action.id][1])
+    for path, claim, phase in claims_of(sheet):
+        end = _window_end(table, claim, phase)
+        if end > limit:
+            _late(sheet, (*path, "within") if claim.within is not None else path, "the claim's window", end, limit)
+
+
+def _check_action(sheet: Sheet, group: Group, path: Path, action: Action, limit: timedelta) -> None:
+    if action.for_ is not None and action.for_ > limit:
+        _late(sheet, (*path, "for"), "the fault", action.for_, limit)
+    elif action.delay > limit:
+        _late(sheet, (*path, "delay"), "the delay", action.delay, limit)
+    if action.after is not None and _never_over(group, action.after):
+        sheet.add((*path, "after"), f"{action.after!r} lasts to the phase's end, so this never starts", f"give {action.after!r} a `for`")
+
+
+def _check_start(sheet: Sheet, group: Group, path: Path, start: timedelta) -> None:
+    duration: Any = group.raw.get("duration") if group.is_phase else None
+    if is_duration(duration) and start >= parse_duration(duration):
+        what = f"this starts {format_duration(start)} into a phase of {duration}, so never"
+        sheet.add(path, what, f"give the phase more than {format_duration(start)}, or start it earlier")
+
+
+def _never_over(group: Group, name: str) -> bool:
+    """Whether a fault lasts to the phase's end, and nothing of the phase brings its target back before."""
+    actions = [action for _, action in actions_of(group)]
+    fault = next((a for a in actions if a.id == name and a.spec.fault), None)
+    if fault is None or fault.spec.ends_itself or fault.for_ is not None:
+        return False
+    return not any(set(a.targets) & set(fault.targets) for a in actions if not a.spec.fault)
+
+
+def _window_end(table: Timetable, claim: Claim, phase: str | None) -> timedelta:
+    """The earliest that a claim's window can end."""
+    opens = table.starts.get(phase, ZERO) if phase is not None else ZERO
+    for reference in (claim.during, claim.after):
+        if reference is not None:
+            opens = max(opens, table.faults.get(reference.partition(".")[0], ZERO))
+    if isinstance(claim, RecoveryClaim):
+        return table.faults.get(claim.of, opens) + claim.within
+    if claim.within is not None:
+        return opens + claim.within
+    closes = table.ends.get(phase, ZERO) if phase is not None else table.total
+    return max(opens, closes) + claim.grace
+
+
+def _late(sheet: Sheet, path: Path, what: str, end: timedelta, limit: timedelta) -> None:
+    told = f"{what} cannot end before {format_duration(end)}, and the run ends at its timeout of {format_duration(limit)}"
+    sheet.add(path, told, f"set spec.timeout to more than {format_duration(end)}, or make it shorter")

@@ -1,0 +1,63 @@
+"""What can go wrong with a target.
+
+TargetError
+├── CannotRun       a program or its directory is missing or unusable; a retry helps only if the cause is removed
+├── StartFailed     the service could not be started; a retry helps only if the cause is removed
+├── StopFailed      it is still there after SIGKILL; a retry may help
+├── NotThere        the process is gone, or its pid is now another process; final for this identity
+├── NotPermitted    the system refuses to let us signal it; final
+└── SecretMissing   values that the environment must hold are not there; final until it is set
+"""
+
+from collections.abc import Iterable
+
+from messages.fault_events import Identity
+
+
+class TargetError(Exception):
+    """A target could not be reached as asked."""
+
+
+class CannotRun(TargetError):
+    """A program could not be started; the text says why, without its environment."""
+
+
+class StartFailed(TargetError):
+    """The service's program could not be started: nothing runs that did not run before."""
+
+    def __init__(self, service: str, why: str) -> None:
+        super().__init__(f"{service} could not be started: {why}")
+        self.service = service
+        self.why = why
+
+
+class StopFailed(TargetError):
+    """The process, or one of its group, is still there after SIGKILL."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(f"{identity} or a process of its group is still there after SIGKILL")
+        self.identity = identity
+
+
+class NotThere(TargetError):
+    """The process is gone; whoever has its pid now was not touched."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(f"{identity} is not there any more")
+        self.identity = identity
+
+
+class NotPermitted(TargetError):
+    """The process belongs to someone whom we may not signal."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(f"{identity} may not be signalled: not permitted")
+        self.identity = identity
+
+
+class SecretMissing(TargetError):
+    """Environment variables that a service's secrets refer to are not set."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(sorted(set(names)))
+        super().__init__(f"the environment has no {', '.join(self.names)}")

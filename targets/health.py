@@ -1,0 +1,137 @@
+"""Health samples. A prober must not disturb what it measures: everything is unary, bounded, and closed when it is answered."""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Self
+
+import aiohttp
+
+from messages.fault_events import Identity
+from messages.system import Health, TcpCheck
+from targets.command_check import check_command
+from targets.grpc_check import check_grpc
+from targets.http_check import check_http, open_session
+from targets.identity import is_alive
+from targets.polling import until
+from targets.wording import UNKNOWN_NAME, no_answer, of_os_error, wrong_port
+
+Look = Callable[[], Coroutine[None, None, str]]
+"""Says what is wrong; empty for nothing."""
+MARGIN = timedelta(milliseconds=50)
+"""Beyond its deadline, for a check that has its own way to meet it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a service's health."""
+
+    ok: bool
+    took: timedelta
+    check: str = ""
+    """Which check failed first: http, grpc, tcp, command or process; empty when all are good."""
+    error: str = ""
+
+
+class HealthProber:
+    """Asks services for their health; an async context manager. Between two checks nothing is open to any of them."""
+
+    def __init__(self, *, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(os.environ if environment is None else environment)
+        self._session: aiohttp.ClientSession | None = None
+        self._stack = AsyncExitStack()
+        self._asking: Counter[Health] = Counter()
+
+    async def __aenter__(self) -> Self:
+        self._session = await self._stack.enter_async_context(open_session())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def check(self, health: Health, *, deadline: timedelta | None = None) -> Sample:
+        """A sample of all its checks, made at once; done with the first that fails. Never raises for a sick target."""
+        begin = time.monotonic()
+        self._asking[health] += 1
+        try:
+            check, error = await self._ask(health, health.deadline if deadline is None else deadline)
+        finally:
+            self._asking[health] -= 1
+            if not self._asking[health]:
+                del self._asking[health]
+        return Sample(ok=not check, took=timedelta(seconds=time.monotonic() - begin), check=check, error=error)
+
+    async def let_go(self, health: Health) -> None:
+        """Returns once nothing is open to this target, at most its deadline later. Call it before a stop or a restart."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout((health.deadline + 2 * MARGIN).total_seconds()):
+                await until(lambda: health not in self._asking, poll=0.002)
+
+    async def _ask(self, health: Health, deadline: timedelta) -> tuple[str, str]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_bounded(name, look, deadline)) for name, look in self._checks(health, deadline)]
+            pending = set(tasks)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                failed = [task.result() for task in tasks if task in done and task.result()[1]]
+                if failed:
+                    # Cancelled here and not by raising in the group: before Python 3.13 that would break every `asyncio.timeout` around it.
+                    for task in pending:
+                        task.cancel()
+                    return failed[0]
+        return "", ""
+
+    def _checks(self, health: Health, deadline: timedelta) -> Iterator[tuple[str, Look]]:
+        if health.http is not None:
+            yield "http", partial(check_http, self._opened, health.http)
+        if health.grpc is not None:
+            yield "grpc", partial(check_grpc, health.grpc, deadline)
+        if health.tcp is not None:
+            yield "tcp", partial(check_tcp, health.tcp)
+        if health.command is not None:
+            yield "command", partial(check_command, health.command, deadline, self._environment)
+
+    @property
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the prober is used outside its `async with`")
+        return self._session
+
+
+def process_sample(identity: Identity | None) -> Sample:
+    """The sample of a service that has no health checks: its process is there."""
+    alive = identity is not None and is_alive(identity)
+    return Sample(ok=alive, took=timedelta(), check="" if alive else "process", error="" if alive else "the process is gone")
+
+
+async def check_tcp(check: TcpCheck) -> str:
+    """What is wrong with connecting; empty when the connection was accepted. It is closed at once."""
+    if wrong := wrong_port(check.address):
+        return wrong
+    host, _, port = check.address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError as error:
+        return of_os_error(error)
+    except UnicodeError:
+        return UNKNOWN_NAME
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return ""
+
+
+async def _bounded(name: str, look: Look, deadline: timedelta) -> tuple[str, str]:
+    # A command and a gRPC call meet the deadline themselves and end what they began.
+    margin = MARGIN if name in {"grpc", "command"} else timedelta()
+    try:
+        async with asyncio.timeout((deadline + margin).total_seconds()):
+            return name, await look()
+    except TimeoutError:
+        return name, no_answer(deadline)

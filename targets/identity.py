@@ -1,0 +1,83 @@
+"""Which process it is, read from proc(5)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from messages.fault_events import Identity
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """One reading of /proc/<pid>/stat."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    threads: int
+    started: int
+
+    @property
+    def ended(self) -> bool:
+        """It is a zombie. A leading thread that ended before others shows as one too, but the process lives on in them."""
+        return self.state in "ZX" and self.threads <= 1
+
+    @property
+    def halted(self) -> bool:
+        """It is stopped by a signal."""
+        return self.state == "T"
+
+    @property
+    def identity(self) -> Identity:
+        """Which process was read."""
+        return Identity(pid=self.pid, started=self.started, boot=boot_id())
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """The id of this boot."""
+    return (PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def read_stat(pid: int) -> ProcessStat | None:
+    """The process of this pid as it is now, zombies included; None if there is none."""
+    try:
+        text = (PROC / str(pid) / "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name stands in parentheses and may itself hold spaces and parentheses.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return ProcessStat(
+        pid=pid,
+        state=fields[0].decode(),
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        threads=int(fields[17]),
+        started=int(fields[19]),
+    )
+
+
+def live_processes() -> Iterator[ProcessStat]:
+    """All processes that have not ended, in no order."""
+    for entry in PROC.iterdir():
+        if entry.name.isdecimal():
+            stat = read_stat(int(entry.name))
+            if stat is not None and not stat.ended:
+                yield stat
+
+
+def identify(pid: int) -> Identity | None:
+    """The live process that has this pid; None if it is gone or a zombie."""
+    stat = read_stat(pid)
+    return None if stat is None or stat.ended else stat.identity
+
+
+def is_alive(identity: Identity) -> bool:
+    """Whether this very process is there and no zombie; another process with its pid does not count."""
+    return identify(identity.pid) == identity

@@ -1,0 +1,197 @@
+"""Scenarios taken and refused, and what the control service answers: on a real bus, without any run going on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from actors.control import Acceptance, Control
+from bus.clock import ServerClock
+from bus.connection import Connection
+from bus.control import ControlClient, serve_control
+from bus.errors import NoAnswer
+from bus.intake import Intake
+from bus.journal import Journal, Line
+from bus.subjects import Subjects, partition_of
+from bus.topology import Names, ensure_topology
+from messages.control import Rejected, SubmitRequest
+from messages.ids import is_run_id, new_run_id
+from messages.run_events import AbortRequested, RunAccepted, SubmitRequested
+from messages.system import System
+
+NAMESPACE = "test-coordinator"
+TINY = System.model_validate_json('{"metadata": {"name": "tiny"}, "spec": {"services": {"one": {"driver": {"external": {}}}}}}')
+SCENARIO = """
+apiVersion: chaos.trading/v1
+kind: Scenario
+metadata: {name: quiet}
+spec:
+  system: tiny
+  variables: {wait: 1s}
+  phases: [{name: calm, duration: "{{ variables.wait }}", assertions: [{type: event, where: "true"}]}]
+"""
+
+
+class Bus:
+    """A journal, what it holds, and a client of the control service."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.journal = Journal(connection, Subjects(NAMESPACE), Names(NAMESPACE).runs, ServerClock())
+        self.client = ControlClient(connection, self.journal.subjects, "ann")
+        self.lines: list[Line] = []
+        self.acceptance = Acceptance({"tiny": TINY}, allow_systems=False)
+
+    @asynccontextmanager
+    async def taking(self) -> AsyncIterator[None]:
+        control = Control(self.connection, self.journal, self.acceptance)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(Intake(self.connection, self.journal, self.acceptance).run()),
+                tasks.create_task(self.journal.follow(0, self.lines.append).run()),
+            ]
+            async with serve_control(self.connection, self.journal.subjects, "0.1.0", control.verbs()):
+                yield
+            for task in running:
+                task.cancel()
+
+    async def accepted(self, count: int = 1) -> list[Line]:
+        while len(found := [line for line in self.lines if isinstance(line.event, RunAccepted)]) < count:
+            await asyncio.sleep(0.005)
+        return found
+
+    async def rejected(self) -> Rejected:
+        while True:
+            try:
+                found = await self.connection.js.get_last_msg(Names(NAMESPACE).rejected, f"{NAMESPACE}.rejected.>")
+                return Rejected.model_validate_json(found.data or b"")
+            except Exception as error:
+                if "not found" not in str(error).lower() and "no message" not in str(error).lower():
+                    raise
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def bus(connection: Connection) -> Bus:
+    await ensure_topology(connection.js, NAMESPACE)
+    bus = Bus(connection)
+    await bus.journal.last_sequence()
+    return bus
+
+
+async def test_a_scenario_published_by_anyone_becomes_a_run_of_its_keys_partition(bus: Bus) -> None:
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode())
+        (line,) = await bus.accepted()
+
+    assert isinstance(line.event, RunAccepted)
+    assert is_run_id(line.run)
+    assert (line.partition, line.event.key, line.event.scenario.name) == (partition_of("alpha"), "alpha", "quiet")
+
+
+async def test_json_is_taken_as_well(bus: Bus) -> None:
+    document = {
+        "kind": "Scenario",
+        "apiVersion": "chaos.trading/v1",
+        "metadata": {"name": "j"},
+        "spec": {"system": "tiny", "phases": [{"name": "p"}]},
+    }
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", json.dumps(document).encode())
+        (line,) = await bus.accepted()
+
+    assert isinstance(line.event, RunAccepted)
+    assert line.event.scenario.name == "j"
+
+
+async def test_the_publisher_may_choose_the_runs_id_and_a_second_copy_is_the_same_run(bus: Bus) -> None:
+    run = new_run_id(bus.journal.clock.now())
+    async with bus.taking():
+        for _ in range(2):
+            await bus.connection.js.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode(), headers={"Nats-Msg-Id": run})
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode())
+        first, second = await bus.accepted(2)
+
+    assert first.run == run
+    assert second.run != run
+
+
+async def test_an_invalid_scenario_ends_as_rejected_with_every_reason_and_place(bus: Bus) -> None:
+    broken = SCENARIO.replace("system: tiny", "systm: tiny").replace("type: event", "type: evnt")
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", broken.encode())
+        rejected = await bus.rejected()
+
+    assert rejected.reason == "invalid"
+    assert {"systm", "evnt"} <= {word for f in rejected.findings for word in ("systm", "evnt") if word in str(f)}
+    assert all(finding.line > 1 for finding in rejected.findings)
+
+
+@pytest.mark.parametrize("subject", [f"{NAMESPACE}.scenarios", f"{NAMESPACE}.scenarios.a.b"])
+async def test_a_scenario_published_where_none_can_be_is_rejected_not_lost(bus: Bus, subject: str) -> None:
+    async with bus.taking():
+        await bus.connection.nc.publish(subject, SCENARIO.encode())
+        rejected = await bus.rejected()
+
+    assert (rejected.reason, rejected.subject) == ("unroutable", subject)
+
+
+async def test_a_system_inside_a_message_is_refused(bus: Bus) -> None:
+    system = """
+---
+apiVersion: chaos.trading/v1
+kind: System
+metadata: {name: evil}
+spec: {services: {one: {driver: {process: {command: [rm]}}}}}
+"""
+    async with bus.taking():
+        await bus.connection.nc.publish(
+            f"{NAMESPACE}.scenarios.alpha", (SCENARIO.replace("system: tiny", "system: evil") + system).encode()
+        )
+        rejected = await bus.rejected()
+
+    assert any("System" in finding.what for finding in rejected.findings)
+
+
+async def test_submit_answers_with_the_run_and_the_journal_says_who_asked(bus: Bus) -> None:
+    async with bus.taking():
+        reply = await bus.client.submit(SubmitRequest(document=SCENARIO, variables={"wait": "3s"}))
+        (line,) = await bus.accepted()
+
+    asked = [entry for entry in bus.lines if isinstance(entry.event, SubmitRequested)]
+    assert reply.run_id == line.run
+    assert isinstance(line.event, RunAccepted)
+    assert line.event.scenario.spec.phases[0].duration is not None
+    assert line.event.scenario.spec.phases[0].duration.total_seconds() == 3
+    assert [getattr(entry.event, "principal", "") for entry in asked] == ["ann"]
+
+
+async def test_submit_answers_with_every_mistake(bus: Bus) -> None:
+    async with bus.taking():
+        reply = await bus.client.submit(SubmitRequest(document=SCENARIO.replace("phases", "fases"), file="mine.yaml"))
+
+    assert reply.run_id is None
+    assert any(str(finding).startswith("mine.yaml:") and "phases" in str(finding) for finding in reply.findings)
+
+
+async def test_runs_are_listed_and_shown_and_an_abort_is_written_down(bus: Bus) -> None:
+    async with bus.taking():
+        reply = await bus.client.submit(SubmitRequest(document=SCENARIO))
+        await bus.accepted()
+        listed = await bus.client.runs()
+        shown = await bus.client.runs(reply.run_id)
+        done = await bus.client.abort(reply.run_id or "", "enough")
+        while not any(isinstance(line.event, AbortRequested) for line in bus.lines):
+            await asyncio.sleep(0.005)
+        unknown = await bus.client.abort("nobody")
+
+    assert [run.run_id for run in listed.runs] == [run.run_id for run in shown.runs] == [reply.run_id]
+    assert done.error is None
+    assert unknown.error == "there is no run nobody"
+
+
+async def test_without_a_host_asking_says_so(bus: Bus) -> None:
+    with pytest.raises(NoAnswer, match="no host"):
+        await bus.client.runs()
