@@ -37,9 +37,7 @@ class Acceptance:
         Raises:
             DocumentErrors: every mistake.
         """
-        return resolve(
-            text, file=file, systems=self._systems, system=system, variables=variables, allow_systems=self._allow_systems
-        )
+        return resolve(text, file=file, systems=self._systems, system=system, variables=variables, allow_systems=self._allow_systems)
 
     def accept(self, submission: Submission) -> RunAccepted | Rejected:
         """The run of a published scenario, or why there is none."""
@@ -175,9 +173,7 @@ def _finding(file: str, what: str) -> Finding:
 
 
 def _rejected(submission: Submission, findings: tuple[Finding, ...]) -> Rejected:
-    return Rejected(
-        subject=submission.subject, sequence=submission.sequence, run_id=submission.run, reason="invalid", findings=findings
-    )
+    return Rejected(subject=submission.subject, sequence=submission.sequence, run_id=submission.run, reason="invalid", findings=findings)
 
 
 __all__ = ["Acceptance", "Control", "Line", "fold_run", "list_runs", "summary_of"]

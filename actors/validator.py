@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import structlog
 
 from bus.actor import Actor, Run, Subscription, whenever
-from messages.claims import Judgement, inconclusive
+from messages.claims import FaultHistory, Judgement, inconclusive
 from messages.events import Recorded, RunEvent
 from messages.judgements import AssertionJudged
 from messages.verdicts import Reason, Verdict
@@ -66,13 +66,11 @@ def judge(state: RunState, seen: Observations, assertion: AssertionState) -> Jud
     return found
 
 
-def _effect_missed(named: Iterator[str], faults: dict[str, object]) -> Judgement | None:
+def _effect_missed(named: Iterator[str], faults: dict[str, FaultHistory]) -> Judgement | None:
     """A claim about a fault that had no effect says nothing."""
-    from messages.claims import FaultHistory
-
     for name in named:
         fault = faults.get(name)
-        if isinstance(fault, FaultHistory) and fault.effect_missed:
+        if fault is not None and fault.effect_missed:
             told = f"{name} had no effect that could be seen, so nothing about it was tested"
             return inconclusive(Reason.NO_EFFECT, told, fault.evidence.get("unseen", ""))
     return None

@@ -10,6 +10,7 @@ from messages.events import Fold, Recorded, RunEvent
 
 E = TypeVar("E", bound=RunEvent)
 V = TypeVar("V", bound=Fold)
+V_co = TypeVar("V_co", bound=Fold, covariant=True)
 
 Decision = RunEvent | Sequence[RunEvent]
 """Events that follow from one look at the journal: the first is guarded, the rest follow at once, in order."""
@@ -33,7 +34,7 @@ class TimerDue(RunEvent):
         return self.name
 
 
-class Run(Protocol[V]):
+class Run(Protocol[V_co]):
     """One run, as an actor's handlers see it."""
 
     @property
@@ -45,7 +46,7 @@ class Run(Protocol[V]):
         """Its share."""
 
     @property
-    def view(self) -> V:
+    def view(self) -> V_co:
         """The actor's fold, advanced to the newest line that has been read, which may be newer than the event at hand."""
 
     def now(self) -> datetime:

@@ -1,4 +1,3 @@
-# ruff: noqa: N818  the names say what happened; callers read better without a suffix
 """What can go wrong between us and the bus.
 
 BusError
@@ -12,6 +11,7 @@ BusError
 ├── TopologyRefused        the bus does not create a stream or a consumer
 ├── EventsUnreadable       a system's events are captured in a way that cannot be read whole
 ├── PermissionViolation    the bus does not allow us a subject
+├── NamespaceMissing       no coordinator has run there in this namespace
 ├── ObjectMissing          an object store has no such object
 └── NameInvalid            an instance, a service or a namespace cannot have this name
 """
@@ -112,6 +112,14 @@ class PermissionViolation(BusError):
         super().__init__(f"the bus does not allow {what} {subject}; grant it to this user, or connect as another")
         self.subject = subject
         self.what = what
+
+
+class NamespaceMissing(BusError):
+    """The streams of a namespace do not exist. A host makes them when it starts."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"no coordinator has ever run here: there is no stream {stream}; start one, or set NAMESPACE to another namespace")
+        self.stream = stream
 
 
 class ObjectMissing(BusError):

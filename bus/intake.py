@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
+from bus.cancelling import leave_if_cancelled
 from bus.connection import Connection
 from bus.journal import Guard, Journal, LostRace
 from bus.topology import Names
@@ -77,6 +78,7 @@ class Intake:
 
     async def _pull(self, consumer: str, subscription: JetStreamContext.PullSubscription) -> None:
         while True:
+            leave_if_cancelled()
             try:
                 messages = await subscription.fetch(_BATCH, timeout=5)
             except TimeoutError:
@@ -147,7 +149,9 @@ def _unroutable(message: Msg) -> Rejected:
     what = f"{message.subject} is not where a scenario can be published"
     right = "publish it on <namespace>.scenarios.<key>; the key is one token of letters, digits, - and _"
     finding = Finding(file="scenario", line=1, column=1, what=what, right=right)
-    return Rejected(subject=message.subject, sequence=message.metadata.sequence.stream, run_id=None, reason="unroutable", findings=(finding,))
+    return Rejected(
+        subject=message.subject, sequence=message.metadata.sequence.stream, run_id=None, reason="unroutable", findings=(finding,)
+    )
 
 
 async def _leave(subscription: JetStreamContext.PullSubscription) -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from bus.actor import TimerDue
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.errors import NamespaceMissing
 from bus.reading import OrderedReader, Stored
 from bus.subjects import Subjects
 from messages.catalogue import decode
@@ -62,7 +63,10 @@ class Journal:
         if traceparent:
             headers["traceparent"] = traceparent
         if guard is not None:
-            headers |= {"Nats-Expected-Last-Subject-Sequence": str(guard.last), "Nats-Expected-Last-Subject-Sequence-Subject": guard.subject}
+            headers |= {
+                "Nats-Expected-Last-Subject-Sequence": str(guard.last),
+                "Nats-Expected-Last-Subject-Sequence-Subject": guard.subject,
+            }
         body = event.model_dump_json(by_alias=True, exclude_defaults=True).encode()
         pause = 0.05
         while True:
@@ -95,10 +99,16 @@ class Journal:
         return found.seq or 0, (found.headers or {}).get("Nats-Msg-Id")
 
     async def last_sequence(self) -> int:
-        """The newest sequence of the stream; sets the clock by the way."""
+        """The newest sequence of the stream; sets the clock by the way.
+
+        Raises:
+            NamespaceMissing: there is no such stream.
+        """
         asked = time.monotonic()
         answer = await self._connection.nc.request(f"$JS.API.STREAM.INFO.{self.stream}", timeout=5)
         info = json.loads(answer.data)
+        if info.get("error", {}).get("code") == 404:
+            raise NamespaceMissing(self.stream)
         self.clock.set(datetime.fromisoformat(info["ts"]), asked, time.monotonic())
         return int(info["state"]["last_seq"])
 

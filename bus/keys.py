@@ -67,7 +67,7 @@ class Keys:
 
     async def delete(self, key: str, revision: int) -> bool:
         """Free the key if it still has this revision; False when it has changed, expired or gone."""
-        free = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": _DELETED_FOR}
+        free = {"KV-Operation": "PURGE", "Nats-TTL": _DELETED_FOR}
         return await self._put(key, b"", revision, free) is not None
 
     async def watch(self, pattern: str = ">") -> AsyncGenerator[tuple[str, bytes | None], None]:

@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from bus.cancelling import leave_if_cancelled
 from bus.connection import Connection
 
 _log = structlog.get_logger()
@@ -71,11 +72,13 @@ class OrderedReader:
             try:
                 self._lost.clear()
                 await self._create()
+                leave_if_cancelled()
                 await self._watch()
             except (TimeoutError, OSError, NatsError, ConsumerRefused) as error:
                 _log.info("reader.retry", stream=self._stream, error=str(error) or type(error).__name__)
             finally:
                 await self._close(subscription)
+            leave_if_cancelled()
             await asyncio.sleep(0.1)
 
     async def _create(self) -> None:

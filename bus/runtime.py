@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, AsyncIterator, Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from bus.actor import Actor, Subscription, TimerDue
+from bus.cancelling import end, leave_if_cancelled
 from bus.journal import Guard, Journal, Line, LostRace
 from messages.events import Fold, RunEvent
 from messages.fault_events import HandlerFailed
@@ -56,6 +57,8 @@ class ActiveRun:
     wake: asyncio.TimerHandle | None = None
     wake_instant: datetime | None = None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
+    turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """Lanes of one actor that write on the same entity do so in turn: a guard is there to lose against others, not against oneself."""
 
     def now(self) -> datetime:
         return self.runtime.journal.clock.now()
@@ -124,13 +127,12 @@ class ActorRuntime:
                     yield
                 finally:
                     self._stop()
+                    await end(self._working)
 
     def _stop(self) -> None:
         self._tasks = None
         for run in self._runs.values():
             run.stop_waking()
-        for task in self._working:
-            task.cancel()
 
     def begin_replay(self) -> None:
         """What is delivered now grows the folds; handlers see it when the replay ends."""
@@ -176,7 +178,7 @@ class ActorRuntime:
             run.traceparent = line.traceparent or run.traceparent
             run.moved.set()
             if line.actor == self.actor.name:
-                run.guards[line.entity] = run.guards["*"] = line.sequence
+                self._wrote(run, line.entity, line.sequence)
         if isinstance(line.event, ReportPublished):
             self._close_later(run)
         elif isinstance(line.event, RunFinished):
@@ -273,6 +275,13 @@ class ActorRuntime:
         for event in events:
             if not isinstance(event, (*self.actor.emits, HandlerFailed)):
                 raise UndeclaredEvent(self.actor.name, event)
+        if not events[0].GUARDED:
+            await self._store_in_order(run, events)
+            return
+        async with run.turns["*" if self.actor.one_writer else events[0].entity]:
+            await self._store_in_order(run, events)
+
+    async def _store_in_order(self, run: ActiveRun, events: Sequence[RunEvent]) -> None:
         first, *rest = events
         newest = await self._write(run, first, self._guard(run, first))
         if rest:
@@ -293,11 +302,12 @@ class ActorRuntime:
 
     async def _write(self, run: ActiveRun, event: RunEvent, guard: Guard | None) -> int:
         sequence = await self.journal.write(run.partition, run.id, self.actor.name, event, guard, run.traceparent)
-        if sequence > run.guards.get("*", 0):
-            run.guards["*"] = sequence
-        if sequence > run.guards.get(event.entity, 0):
-            run.guards[event.entity] = sequence
+        self._wrote(run, event.entity, sequence)
         return sequence
+
+    def _wrote(self, run: ActiveRun, entity: str, sequence: int) -> None:
+        for scope in (entity, "*"):
+            run.guards[scope] = max(run.guards.get(scope, 0), sequence)
 
     async def _bury(self, subscription: Subscription, run: ActiveRun, message: str, error: Exception) -> None:
         name = getattr(subscription.handler, "__name__", "handler")
@@ -347,6 +357,7 @@ class Reading:
 
     async def _keep_time(self) -> None:
         while True:
+            leave_if_cancelled()
             await asyncio.sleep(10)
             try:
                 await self._journal.last_sequence()

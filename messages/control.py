@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from messages.values import Instant, Message, Token
 from messages.verdicts import Reason, Verdict
 
@@ -29,7 +31,7 @@ class SubmitRequest(Message):
     """What the findings call it."""
     system: str | None = None
     """Instead of the system that the scenario names."""
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = Field(default={})
     key: Token | None = None
     """Runs of one key start in order; by default the system's name."""
 

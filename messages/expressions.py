@@ -8,6 +8,10 @@ from typing import Any
 
 import cel
 
+from messages.expression_text import COMPREHENSION, DEEPEST, code, comprehended, depths, event_types
+
+__all__ = ["MAX_ELEMENTS", "MAX_SOURCE", "Bindings", "Expression", "ExpressionError", "compiled", "event_types"]
+
 MAX_SOURCE = 1024
 """Characters of source that an expression may have."""
 MAX_ELEMENTS = 10_000
@@ -19,18 +23,11 @@ MAX_COMPREHENSIONS = 8
 MAX_WORK = 2_000_000
 """Elements times the weight of all variables, for a comprehension that looks at a variable in each step; about a second."""
 MAX_SEARCHED = 10_000
-"""Characters of a text that `matches` may search with a pattern that counts (`{}`) or is no literal: such a search takes text times pattern."""
-_DEEPEST = 40
-_COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne)\s*\(")
+"""Characters of a text that `matches` may search with a pattern that counts (`{}`) or is no literal: it takes text times pattern."""
 _MAP = re.compile(r"\.\s*map\s*\(")
 _BUILDING = re.compile(r"\.\s*(?:map|filter)\s*\(")
 _MATCHES = re.compile(r"\bmatches\s*\(\s*(.?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RAW = r"""[rR](?:"{3}.*?"{3}|'{3}.*?'{3}|"[^"\r\n]*"|'[^'\r\n]*')"""
-_COOKED = r"""(?:"{3}(?:\\.|[^\\])*?"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\r\n])*"|'(?:\\.|[^'\\\r\n])*')"""
-_TEXT = re.compile(rf"(?:\b[bB])?(?:\b{_RAW}|(?<=[bB]){_RAW}|{_COOKED})", re.DOTALL)
-_TYPE_IS = re.compile(r"""event\.type\s*==\s*(['"])([^'"\\]+)\1""")
-_TYPE_IN = re.compile(r"""event\.type\s+in\s*\[\s*((['"])[^'"\\]*\2(?:\s*,\s*(['"])[^'"\\]*\3)*)\s*\]""")
 
 
 class ExpressionError(ValueError):
@@ -93,7 +90,7 @@ class Expression:
         """
         self.source = source
         bare = _refuse_costly(source)
-        inside = _comprehended(bare)
+        inside = comprehended(bare)
         self._inner = frozenset(_NAME.findall(inside)) if inside is not None else None
         self._builds = _BUILDING.search(bare) is not None
         patterns = _MATCHES.findall(bare)
@@ -149,51 +146,6 @@ def compiled(source: str) -> Expression:
     return Expression(source)
 
 
-def event_types(source: str) -> frozenset[str] | None:
-    """The event types that `source` can be true for, or None if it may be true for any.
-
-    Only plain forms are recognised (`event.type == 'a'` or `event.type in ['a', 'b']`, alone or joined to anything by `&&`), so None is always safe.
-    """
-    bare = _bare(source)
-    ands: list[int] = []
-    for position, depth in _depths(bare):
-        if depth == 0 and (bare[position] == "?" or bare.startswith("||", position)):
-            return None
-        if depth == 0 and bare.startswith("&&", position):
-            ands.append(position)
-    for start, end in zip([0, *(a + 2 for a in ands)], [*ands, len(source)], strict=True):
-        types = _types_of(source[start:end].strip(), alone=not ands)
-        if types is not None:
-            return types
-    return None
-
-
-def _types_of(part: str, *, alone: bool) -> frozenset[str] | None:
-    equal = _TYPE_IS.fullmatch(part)
-    if equal:
-        return frozenset({equal.group(2)})
-    among = _TYPE_IN.fullmatch(part)
-    if among:
-        return frozenset(text for _, text in re.findall(r"""(['"])([^'"\\]*)\1""", among.group(1)))
-    inside = part[1:-1]
-    wrapped = part[:1] == "(" and part[-1:] == ")" and all(depth >= 0 for _, depth in _depths(_bare(inside)))
-    return event_types(inside) if wrapped and (inside or not alone) else None
-
-
-def _bare(source: str) -> str:
-    """The source with the insides of its texts blanked, so that what is left is code. As long as the source."""
-    return _TEXT.sub(lambda text: "''".ljust(len(text.group()) - 1, "_") + "'" if len(text.group()) > 2 else "''", source)
-
-
-def _depths(bare: str) -> Iterator[tuple[int, int]]:
-    """Each position, and how many brackets are open there (a closing one counts as outside)."""
-    depth = 0
-    for position, character in enumerate(bare):
-        depth -= character in ")]}"
-        yield position, depth
-        depth += character in "([{"
-
-
 def _refuse_costly(source: str) -> str:
     """The source without its texts.
 
@@ -202,27 +154,18 @@ def _refuse_costly(source: str) -> str:
     """
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"an expression has at most {MAX_SOURCE} characters, this one has {len(source)}")
-    bare = _bare(source)
+    bare = code(source)
     if "//" in bare:
         raise ExpressionError("comments are not taken in an expression")
     if len(_MAP.findall(bare)) > 1:
         raise ExpressionError("map may be used once in an expression")
-    if len(_COMPREHENSION.findall(bare)) > MAX_COMPREHENSIONS:
+    if len(COMPREHENSION.findall(bare)) > MAX_COMPREHENSIONS:
         raise ExpressionError(f"an expression has at most {MAX_COMPREHENSIONS} of map, filter, all, exists and exists_one")
-    if max((depth for _, depth in _depths(bare)), default=0) > _DEEPEST:
-        raise ExpressionError(f"more than {_DEEPEST} brackets inside each other")
-    if _COMPREHENSION.search(_comprehended(bare) or ""):
+    if max((depth for _, depth in depths(bare)), default=0) > DEEPEST:
+        raise ExpressionError(f"more than {DEEPEST} brackets inside each other")
+    if COMPREHENSION.search(comprehended(bare) or ""):
         raise ExpressionError("map, filter, all, exists and exists_one may not be nested; use one, over a list that is there")
     return bare
-
-
-def _comprehended(bare: str) -> str | None:
-    """What stands between the brackets of comprehensions; None without any."""
-    bodies = []
-    for match in _COMPREHENSION.finditer(bare):
-        end = next((match.end() + position for position, depth in _depths(bare[match.end() :]) if depth < 0), len(bare))
-        bodies.append(bare[match.end() : end])
-    return "\n".join(bodies) if bodies else None
 
 
 def _measure(values: dict[str, Any]) -> tuple[int, int, int]:

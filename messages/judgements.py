@@ -1,5 +1,7 @@
 """What the validator says of a claim, and what the reporter published."""
 
+from pydantic import Field
+
 from messages.events import RunEvent
 from messages.values import Duration, Message, Token
 from messages.verdicts import Reason, Verdict
@@ -17,7 +19,7 @@ class AssertionJudged(RunEvent):
     message: str
     evidence: tuple[str, ...]
     """Ids of the observations that it rests on."""
-    measured: dict[str, Duration | int | str] = {}
+    measured: dict[str, Duration | int | str] = Field(default={})
     """Figures behind the message."""
 
     @property

@@ -96,7 +96,7 @@ class ScenarioSpec(Document):
     """The name of the system under test."""
     timeout: Duration | None = None
     """The run is aborted after this time; by default the phases' sum and 5 minutes."""
-    variables: dict[Token, Variable] = {}
+    variables: dict[Token, Variable] = Field(default={})
     """Typed values for `{{ variables.name }}`: a duration, number, text or list."""
     phases: tuple[Phase, ...] = Field(min_length=1)
     assertions: tuple[AnyClaim, ...] = ()

@@ -36,7 +36,7 @@ class ProcessDriver(Document):
 
     command: tuple[str, ...] = Field(min_length=1)
     """The program and its arguments; no shell. `python` is the interpreter that runs the coordinator."""
-    env: dict[str, str | Secret] = {}
+    env: dict[str, str | Secret] = Field(default={})
     """Added to the injector's own environment, beside `NATS_URL`."""
     directory: str | None = None
     """Where it runs; by default where the injector runs."""

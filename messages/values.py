@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
-TOKEN_PATTERN = r"[A-Za-z0-9_-]{1,64}"
+TOKEN_PATTERN = r"[A-Za-z0-9_-]{1,64}"  # noqa: S105
 
 type_token = StringConstraints(pattern=rf"\A{TOKEN_PATTERN}\z")
 Token = Annotated[str, type_token]

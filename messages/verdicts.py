@@ -51,7 +51,7 @@ class Reason(StrEnum):
 HINTS = {
     Reason.PRECONDITION: "The system was not in its steady state before the first fault. Bring it to health and run again.",
     Reason.NO_EFFECT: "A fault was injected but nothing showed that it had an effect. Check that the target is the process that serves.",
-    Reason.NO_SAMPLES: "Nothing was seen that the claim could rest on. Widen the window, drop `except`, or check the event stream and probes.",
+    Reason.NO_SAMPLES: "Nothing was seen that the claim could rest on. Widen the window, drop `except`, or check event streams and probes.",
     Reason.TOO_FEW_SAMPLES: "Too little was seen to judge by. Lengthen the phase or lower what the claim asks for.",
     Reason.NO_TARGET: "No injector that can reach the target answered. Start one with `test-coordinator serve --actors chaos-injector`.",
     Reason.REFUSED_LIMIT: "The system's limits do not allow this fault. Change the scenario, or the system's `limits`.",

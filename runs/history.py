@@ -26,10 +26,17 @@ class Observations:
         event, at = recorded.event, recorded.at
         match event:
             case ServiceDown():
-                down = Transition(at - event.ago, False, recorded.evidence, event.error, event.error_bound, event.took)
+                down = Transition(
+                    at=at - event.ago,
+                    up=False,
+                    evidence=recorded.evidence,
+                    error=event.error,
+                    error_bound=event.error_bound,
+                    took=event.took,
+                )
                 self._transitions.setdefault(event.service, []).append(down)
             case ServiceUp():
-                up = Transition(at - event.ago, True, recorded.evidence, error_bound=event.error_bound)
+                up = Transition(at=at - event.ago, up=True, evidence=recorded.evidence, error_bound=event.error_bound)
                 self._transitions.setdefault(event.service, []).append(up)
             case ProbeSummary():
                 self._samples.setdefault(event.probe, []).append(Sampled(event.start, event.end, event.ok, event.failed, recorded.evidence))

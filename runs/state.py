@@ -6,7 +6,16 @@ from typing import Literal
 
 from messages.claims import Claim
 from messages.events import Recorded, RunEvent
-from messages.fault_events import ActionDone, ActionFailed, ActionOutcome, ActionRefused, Identity, ServiceAdopted, ServiceStarted, ServiceStopped
+from messages.fault_events import (
+    ActionDone,
+    ActionFailed,
+    ActionOutcome,
+    ActionRefused,
+    Identity,
+    ServiceAdopted,
+    ServiceStarted,
+    ServiceStopped,
+)
 from messages.judgements import AssertionJudged, ReportPublished
 from messages.run_events import (
     AbortRequested,
@@ -131,8 +140,8 @@ class RunState:
     @property
     def stopped_by(self) -> AssertionState | None:
         """The first failed claim that lets no further fault happen."""
-        failed = (a for a in self.assertions.values() if a.verdict is Verdict.FAILED and a.claim.on_fail != "continue" and a.mode != "recover")
-        return min(failed, key=lambda a: a.judged_at or a.opened, default=None)
+        failed = (a for a in self.assertions.values() if a.verdict is Verdict.FAILED and a.mode != "recover")
+        return min((a for a in failed if a.claim.on_fail != "continue"), key=lambda a: a.judged_at or a.opened, default=None)
 
     @property
     def first_phase_started(self) -> datetime | None:
@@ -204,11 +213,10 @@ class RunState:
         elif isinstance(event, AssertionJudged | AssertionExpired):
             state = self.assertions.get(event.assertion)
             if state is not None and state.verdict is None:
-                judged = isinstance(event, AssertionJudged)
-                state.verdict = event.verdict if judged else Verdict.INCONCLUSIVE
+                state.verdict = event.verdict if isinstance(event, AssertionJudged) else Verdict.INCONCLUSIVE
                 state.reason, state.message = event.reason, event.message
                 state.judged_at, state.judged_by = recorded.at, recorded.evidence
-                if judged:
+                if isinstance(event, AssertionJudged):
                     state.evidence, state.measured = event.evidence, dict(event.measured)
 
 

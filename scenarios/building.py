@@ -59,26 +59,29 @@ class Builder:
         Raises:
             Refused: a bound is passed, or an alias stands for nothing that could be built.
         """
-        place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        if mark is None:
+            return
+        place = (mark.line + 1, mark.column + 1)
         match event:
             case yaml.DocumentStartEvent():
                 self._anchors.clear()
             case yaml.AliasEvent():
-                self._put(self._alias(event.anchor, place), event.start_mark.index)
+                self._put(self._alias(event.anchor or "", place), mark.index)
             case yaml.ScalarEvent():
                 self._count(place)
                 self._refuse_tag(event.tag, place)
                 node = Scalar(place, value=self._scalar(event, place))
                 self._name(event.anchor, node)
-                self._put(node, event.start_mark.index)
+                self._put(node, mark.index)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._begin(event, place)
+                self._begin(event, place, mark.index)
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 ended = self._open.pop()
                 self._name(ended.anchor, ended.node)
                 self._put(ended.node, ended.index)
 
-    def _begin(self, event: yaml.CollectionStartEvent, place: Place) -> None:
+    def _begin(self, event: yaml.CollectionStartEvent, place: Place, index: int) -> None:
         self._count(place)
         self._refuse_tag(event.tag, place)
         if len(self._open) >= MAX_DEPTH:
@@ -86,7 +89,7 @@ class Builder:
                 self._wrong(place, f"more than {MAX_DEPTH} lists or mappings inside each other", "a document has no use for that")
             )
         node = Mapping(place) if isinstance(event, yaml.MappingStartEvent) else Sequence(place)
-        self._open.append(_Open(node, event.anchor, event.start_mark.index, bool(event.flow_style)))
+        self._open.append(_Open(node, event.anchor, index, bool(event.flow_style)))
 
     def _put(self, node: Node, index: int) -> None:
         """Give a finished node to the collection that it stands in."""
@@ -165,7 +168,7 @@ class Builder:
 
     def _scalar(self, event: yaml.ScalarEvent, place: Place) -> Value:
         text = event.value
-        if event.style is not None or event.tag is not None:
+        if event.style or event.tag is not None:
             if has_control_characters(text):
                 self._note(place, "a control character in a text", "take it out")
                 return ""

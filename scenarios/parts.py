@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -13,7 +14,6 @@ from messages.scenario import ACTIONS, Action
 from messages.values import parse_duration
 from scenarios.nodes import Path
 from scenarios.sheet import Sheet
-
 
 T = TypeVar("T")
 
@@ -100,12 +100,12 @@ def texts(value: Any) -> list[str]:
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
 
 
-def is_duration(value: Any) -> bool:
-    """Whether a value can be read as a duration."""
+def read_duration(value: Any) -> timedelta | None:
+    """The value as a duration; None if it is none."""
     try:
-        return isinstance(value, str) and parse_duration(value) is not None
+        return parse_duration(value) if isinstance(value, str) else None
     except ValueError:
-        return False
+        return None
 
 
 def _list(holder: dict[str, Any], key: str) -> list[Any]:

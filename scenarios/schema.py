@@ -28,9 +28,16 @@ def allowed_at(model: type[BaseModel], data: Any, path: Path) -> list[Schema]:
     root = schema_of(model)
     found, value = list(_flat(root, root, data)), data
     for part in path:
-        value = value[part] if (isinstance(value, dict) and part in value) or isinstance(value, list) else None
+        value = child(value, part)
         found = [alternative for schema in found for below in _below(schema, part) for alternative in _flat(root, below, value)]
     return found
+
+
+def child(value: Any, part: str | int) -> Any:
+    """What stands under a key or index; None if nothing does."""
+    if isinstance(value, dict):
+        return value.get(part)
+    return value[part] if isinstance(value, list) and isinstance(part, int) and part < len(value) else None
 
 
 def keys_of(allowed: list[Schema]) -> list[str]:
@@ -52,7 +59,7 @@ def pattern_words(pattern: str) -> str:
 
 @lru_cache
 def _patterns() -> dict[str, str]:
-    forms = (
+    forms: tuple[tuple[Any, str], ...] = (
         (ServiceName, "a name of small letters, digits and inner hyphens, at most 63"),
         (Address, "a host and a port, like 127.0.0.1:18083"),
         (Url, "a URL, like http://127.0.0.1:18083/api/v1/health"),

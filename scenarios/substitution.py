@@ -64,17 +64,20 @@ class Substitution:
     def _text(self, path: Path, text: str) -> Any:
         self._count += text.count("{{")
         try:
-            if self._count > MAX_EXPRESSIONS:
-                raise _NoValueError(f"more than {MAX_EXPRESSIONS} expressions in a document", "write some of the values out")
-            if "{{" in _EXPRESSION.sub("", text):
-                raise _NoValueError("{{ without an end", "close it with }}")
-            whole = _EXPRESSION.fullmatch(text.strip())
-            value = self._evaluate(whole[1]) if whole else _EXPRESSION.sub(lambda match: _as_text(self._evaluate(match[1])), text)
-            if isinstance(value, str) and len(value) > MAX_VALUE:
-                raise _NoValueError(f"the value has more than {MAX_VALUE} characters", "make it shorter")
+            return self._replace(text)
         except _NoValueError as error:
             self._sheet.add(path, error.what, error.right)
             return text
+
+    def _replace(self, text: str) -> Any:
+        if self._count > MAX_EXPRESSIONS:
+            raise _NoValueError(f"more than {MAX_EXPRESSIONS} expressions in a document", "write some of the values out")
+        if "{{" in _EXPRESSION.sub("", text):
+            raise _NoValueError("{{ without an end", "close it with }}")
+        whole = _EXPRESSION.fullmatch(text.strip())
+        value = self._evaluate(whole[1]) if whole else _EXPRESSION.sub(lambda match: _as_text(self._evaluate(match[1])), text)
+        if isinstance(value, str) and len(value) > MAX_VALUE:
+            raise _NoValueError(f"the value has more than {MAX_VALUE} characters", "make it shorter")
         return value
 
     def _evaluate(self, source: str) -> Any:

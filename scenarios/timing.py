@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from messages.claims import Claim, RecoveryClaim
 from messages.scenario import DEFAULT_SLACK, Action
-from messages.values import format_duration, parse_duration
+from messages.values import format_duration
 from scenarios.nodes import Path
-from scenarios.parts import Group, actions_of, claims_of, groups, is_duration
+from scenarios.parts import Group, actions_of, claims_of, groups, read_duration
 from scenarios.sheet import Sheet
 
 ZERO = timedelta()
@@ -27,11 +26,10 @@ class Timetable:
             if group.is_phase:
                 self._add(group)
         written = sheet.spec.get("timeout")
-        self.timeout = parse_duration(written) if is_duration(written) else self.written + DEFAULT_SLACK
+        self.timeout = read_duration(written) or self.written + DEFAULT_SLACK
 
     def _add(self, group: Group) -> None:
-        duration = group.raw.get("duration")
-        length = parse_duration(duration) if is_duration(duration) else None
+        length = read_duration(group.raw.get("duration"))
         spans = dict(earliest(group))
         for action_id, (action, start, _) in spans.items():
             self.faults.update(dict.fromkeys((action_id, *action.faults()), self.total + start))
@@ -83,9 +81,9 @@ def _check_action(sheet: Sheet, group: Group, path: Path, action: Action, limit:
 
 
 def _check_start(sheet: Sheet, group: Group, path: Path, start: timedelta) -> None:
-    duration: Any = group.raw.get("duration") if group.is_phase else None
-    if is_duration(duration) and start >= parse_duration(duration):
-        what = f"this starts {format_duration(start)} into a phase of {duration}, so never"
+    length = read_duration(group.raw.get("duration")) if group.is_phase else None
+    if length is not None and start >= length:
+        what = f"this starts {format_duration(start)} into a phase of {format_duration(length)}, so never"
         sheet.add(path, what, f"give the phase more than {format_duration(start)}, or start it earlier")
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 from messages.claims import nearest
 from scenarios.errors import MAX_FINDINGS, shown
 from scenarios.nodes import Path
-from scenarios.schema import allowed_at, expected, keys_of, pattern_words
+from scenarios.schema import allowed_at, child, expected, keys_of, pattern_words
 from scenarios.sheet import Sheet
 
 _EXAMPLES = {
@@ -65,7 +66,7 @@ def _read(error: ErrorDetails, data: Any) -> _Wrong:
             continue
         if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
             path.append(part)
-            value = value[part]
+            value = child(value, part)
         elif index == len(parts) - 1 and error["type"] == "missing":
             path.append(part)
         elif part != "[key]":
@@ -146,14 +147,7 @@ def _last(path: Path) -> str:
 
 
 def _value(data: Any, path: Path) -> Any:
-    for part in path:
-        if isinstance(data, dict):
-            data = data.get(str(part))
-        elif isinstance(data, list) and isinstance(part, int):
-            data = data[part]
-        else:
-            return None
-    return data
+    return reduce(child, path, data)
 
 
 def _quoted(wrong: _Wrong, key: str) -> list[str]:

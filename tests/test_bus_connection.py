@@ -125,6 +125,7 @@ async def test_a_missing_permission_is_told_once_with_the_subject(tmp_path: Path
         await connection.nc.flush()
         async with asyncio.timeout(2):
             error = await told.get()
+        await connection.nc.flush()
 
         assert isinstance(error, PermissionViolation)
         assert error.subject == "evil.one"

@@ -187,6 +187,21 @@ async def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path, mon
                 pytest.fail("two servers on one store")
 
 
+async def test_a_server_that_outlives_its_killed_host_keeps_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_host(tmp_path) as (host, pid, _):
+        os.kill(pid, signal.SIGSTOP)
+        host.kill()
+
+    monkeypatch.setattr("bus.server.STOP_LIMIT", 0.1)
+    try:
+        with pytest.raises(ServerFailed, match="another nats-server still runs"):
+            async with embedded_server(tmp_path):
+                pytest.fail("two servers on one store")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert ended(pid)
+
+
 async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "jetstream").write_text("a file where the store should be")
 

@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from actors.scheduler.claims import deadlines, open_claims, waiting_for
 from actors.scheduler.phases import advance_phase, finish_phases, undo_all
 from messages.events import RunEvent
-from messages.run_events import ActionExpired, PhaseFinished, PhaseStarted, RunAborting, RunFinished, RunStarted, ServicesReleaseRequested, ServicesRequested
+from messages.run_events import (
+    ActionExpired,
+    PhaseFinished,
+    PhaseStarted,
+    RunAborting,
+    RunFinished,
+    RunStarted,
+    ServicesReleaseRequested,
+    ServicesRequested,
+)
 from messages.verdicts import Reason, Verdict
 from runs.state import RunState
 from runs.verdict import precondition_failed, verdict_of
@@ -93,10 +102,13 @@ def _watch_clocks(state: RunState, now: datetime, decision: Decision) -> None:
             _expire(decision, now, limit, name, Reason.REVERT_FAILED, "the undo was not confirmed in time")
     services = state.requests.get("services")
     if services is not None and services.outcome is None and not state.services:
-        _expire(decision, now, services.requested + NO_ANSWER, "services", Reason.NO_TARGET, "no injector that can start the services answered")
+        _expire(
+            decision, now, services.requested + NO_ANSWER, "services", Reason.NO_TARGET, "no injector that can start the services answered"
+        )
     release = state.requests.get("release")
     if release is not None and release.outcome is None:
-        _expire(decision, now, release.requested + RELEASE_BUDGET, "release", Reason.REVERT_FAILED, "the services were not stopped in time")
+        budget = RELEASE_BUDGET if state.services else NO_ANSWER
+        _expire(decision, now, release.requested + budget, "release", Reason.REVERT_FAILED, "the services were not stopped in time")
     decision.events += deadlines(state, now, decision.wakes)
 
 

@@ -61,9 +61,7 @@ def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEve
     return all(state.actions.states[name].settled for name in mine)
 
 
-def _request_due(
-    state: RunState, action: Action, stage: StageState, now: datetime, events: list[RunEvent], wakes: list[datetime]
-) -> None:
+def _request_due(state: RunState, action: Action, stage: StageState, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
     since = stage.started
     if action.after is not None:
         ended = _ended_at(state, stage, action.after)

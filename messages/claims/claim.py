@@ -31,7 +31,7 @@ class ServiceEvent:
     bindings: Bindings
 
     def matched(self, key: str | None = None) -> Match:
-        """This event as a match."""
+        """The event as a match."""
         return Match(id=self.id, type=self.type, source=self.source, sequence=self.sequence, at=self.at, key=key)
 
 

@@ -64,7 +64,7 @@ class ContinuityClaim(Claim):
         yield from expression_problems("key", self.key)
         both = _types(self.opened_by) & _types(self.closed_by)
         if both:
-            yield Problem(("closed_by",), f"{sorted(both)[0]!r} both opens and closes", "take it out of one of them")
+            yield Problem(("closed_by",), f"{min(both)!r} both opens and closes", "take it out of one of them")
         if self.within is not None or self.never or self.throughout:
             yield Problem(
                 (), "continuity is judged at the window's end", "take `within`, `throughout` and `never` out; `grace` gives more time"

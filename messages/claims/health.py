@@ -108,7 +108,7 @@ class HealthClaim(Claim):
         return self._judge_unbroken(history, opens, closes)
 
     def _judge_unbroken(self, history: History, opens: datetime, closes: datetime) -> Judgement:
-        """No target was down without an excuse. Was each looked at, all of the time in which it had none?"""
+        """None was down without an excuse; whether each was looked at, all of the time in which it had none."""
         looked_at, excused = [], []
         for name in as_tuple(self.target):
             service, excuses = history.service(name), self._excuses(history, name)
@@ -135,7 +135,7 @@ class HealthClaim(Claim):
             if (up is not None and up.at <= opens) or (closes is not None and transition.seen >= closes):
                 continue
             start = max(transition.seen, opens)
-            end = earliest(up.at - up.error_bound if up else None, closes, history.probes_until)
+            end = earliest(up.at if up else None, closes, history.probes_until)
             if not covers(self._excuses(history, name), start, max(start, end or start)):
                 return transition
         return None

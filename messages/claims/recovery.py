@@ -49,12 +49,12 @@ class RecoveryClaim(Claim):
 
     def _judge_time(self, history: History, fault: FaultHistory, effect: "Effect") -> Judgement | None:
         service = history.service(self.target)
-        base = (fault.evidence.get("injected", ""), fault.evidence.get("effective", ""))
+        base: tuple[str, ...] = (fault.evidence.get("injected", ""), fault.evidence.get("effective", ""))
         down = _death(service, fault, effect)
         if down is not None:
             up = next((t for t in service.transitions if t.up and t.at > max(down.at, effect.called)), None)
-            evidence = (*base, down.evidence, up.evidence if up else "")
-            return self._judge_moment(history, fault, effect, Recovered(up.at if up else None, down.error_bound, evidence))
+            recovered = Recovered(up.at if up else None, down.error_bound, (*base, down.evidence, up.evidence if up else ""))
+            return self._judge_moment(history, fault, effect, recovered)
         looked = effect.deadline if fault.gone is None else min(max(effect.deadline, fault.gone), fault.gone + history.max_gap)
         if not history.probes_passed(looked):
             return None
@@ -138,8 +138,8 @@ class Recovered:
 def _death(service: ServiceHistory, fault: FaultHistory, effect: Effect) -> Transition | None:
     """The failed sample that the target has to recover from, if one fell into its death.
 
-    Down when the effect was seen, it is that one. Else the first one after, up to the first sample that may follow on `gone`. So a sample that failed
-    or was good before the effect was there (draining, in flight) decides nothing.
+    Down when the effect was seen, it is that one. Else the first one after, up to the first sample that may follow on `gone`. So a
+    sample that failed or was good before the effect was there (draining, in flight) decides nothing.
     """
     before = [t for t in service.transitions if t.at <= effect.effective]
     if before and not before[-1].up:

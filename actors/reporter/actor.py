@@ -1,0 +1,65 @@
+"""The reporter at work: renders the report of a finished run and puts it into the object store."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from actors.reporter.rendering import FORMATS, render
+from bus.actor import Actor, Run, Subscription, on
+from messages.judgements import Artefact, ReportPublished
+from messages.run_events import RunFinished
+from runs.report import Report, ReportFold
+
+
+class Stored(Protocol):
+    """What the store says about an object."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal."""
+
+
+class ReportStore(Protocol):
+    """Where reports are kept."""
+
+    async def put(self, name: str, data: bytes) -> Stored:
+        """Store the object, replacing another of this name."""
+
+
+class Reporter(Actor[ReportFold]):
+    """Publishes the report of every finished run, once. Holds no state: a report is a function of the journal."""
+
+    name = "reporter"
+    emits = (ReportPublished,)
+
+    def __init__(self, store: ReportStore) -> None:
+        self._store = store
+
+    def fold(self, run: str) -> ReportFold:
+        return ReportFold(run)
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return (on(RunFinished, self.publish),)
+
+    async def publish(self, _event: RunFinished, run: Run[ReportFold]) -> AsyncIterator[ReportPublished]:
+        """Render and store every format; two reporters of one run store the same bytes, and one of them says so."""
+        if run.view.published is not None:
+            return
+        rendered = await asyncio.to_thread(_render_all, run.view.report())
+        artefacts = []
+        for name, data in rendered.items():
+            stored = await self._store.put(f"{run.id}/{FORMATS[name]}", data)
+            artefacts.append(Artefact(format=name, name=stored.name, size=stored.size, sha256=stored.sha256))
+        yield ReportPublished(artefacts=tuple(artefacts))
+
+
+def _render_all(report: Report) -> dict[str, bytes]:
+    return {name: render(report, name) for name in FORMATS}

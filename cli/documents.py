@@ -1,0 +1,77 @@
+"""The documents that a command names: a scenario, and the systems that it may run against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from messages.control import Finding, SubmitRequest
+from messages.system import System
+from scenarios.errors import DocumentErrors
+from scenarios.library import find_scenario, library_directory
+from scenarios.loader import resolve
+from scenarios.reading import read
+from scenarios.systems import kind_of, load_systems, read_file, sheets, system_of
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A scenario's text, the system that was asked for instead of its own, and all systems that are known here."""
+
+    text: str
+    file: str
+    system: str | None
+    systems: Mapping[str, System] = field(default_factory=dict)
+    system_text: str = ""
+    """The text of the file that `--system` named."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises DocumentErrors with every mistake, if there is any."""
+        resolve(self.text, file=self.file, systems=self.systems, system=self.system, variables=dict(self.variables), allow_systems=True)
+
+    def request(self, *, with_system: bool) -> SubmitRequest:
+        """To hand them to a coordinator, the system's file with them if the coordinator does not have it."""
+        document = f"{self.text}\n---\n{self.system_text}" if with_system and self.system_text else self.text
+        return SubmitRequest(document=document, file=self.file, system=self.system, variables=dict(self.variables))
+
+
+def load(scenario: str, system: str | None, systems: Path | None, variables: Mapping[str, str]) -> Documents:
+    """Read what a command line names.
+
+    Raises:
+        DocumentErrors: a file cannot be read, or a system has mistakes.
+    """
+    text, file = find_scenario(scenario)
+    known = load_systems(systems or library_directory())
+    if system is None or not looks_like_file(system):
+        return Documents(text, file, system, known, variables=variables)
+    own, system_text = load_system_file(Path(system))
+    return Documents(text, file, own.name, {**known, own.name: own}, system_text, variables)
+
+
+def looks_like_file(system: str) -> bool:
+    """Whether `--system` names a file rather than a system."""
+    return "/" in system or system.endswith((".yaml", ".yml", ".json"))
+
+
+def load_system_file(file: Path) -> tuple[System, str]:
+    """The one system of a file, and the file's text.
+
+    Raises:
+        DocumentErrors: it cannot be read, has mistakes, or holds none or several systems.
+    """
+    findings: list[Finding] = []
+    text = read_file(file, findings)
+    reading = read(text, str(file))
+    found: list[System] = []
+    findings += reading.findings
+    for sheet in sheets(reading.documents, str(file), reading.findings):
+        if kind_of(sheet) == "System" and (system := system_of(sheet)) is not None:
+            found.append(system)
+        findings += sheet.findings
+    if not findings and len(found) != 1:
+        right = "--system names a file with one document of kind: System"
+        findings.append(Finding(file=str(file), line=1, column=1, what=f"the file holds {len(found)} systems", right=right))
+    if findings:
+        raise DocumentErrors(findings)
+    return found[0], text

@@ -1,0 +1,220 @@
+"""`test-coordinator`: the command line. Each command lives in a module that is loaded when it is called."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options
+
+if TYPE_CHECKING:
+    from cli.access import Access
+
+HELP = """Runs chaos scenarios against a system of services and proves what happened.
+
+Exit codes: 0 passed, 1 failed, 2 invalid input or usage, 3 inconclusive, 4 aborted, 5 unsafe, 6 NATS or a needed component
+cannot be reached.
+"""
+
+app = typer.Typer(
+    name="test-coordinator", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
+Follow = Annotated[bool, typer.Option("--follow", help="Show the run until it is over, and exit with its verdict.")]
+
+
+def _examples(*lines: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"[cyan]{line}[/cyan]" for line in lines)
+
+
+@app.command(
+    epilog=_examples(
+        "test-coordinator run restart-during-trading",
+        "test-coordinator run my-scenario.yaml --system my-system.yaml --var recovery_slo=5s",
+        "test-coordinator run my-scenario.yaml --json > result.json",
+        "test-coordinator run restart-during-trading --nats nats://10.0.0.5:4222",
+    )
+)
+def run(  # noqa: PLR0913, PLR0917  each is an option
+    scenario: options.Scenario,
+    system: options.System = None,
+    systems: options.Systems = None,
+    var: options.Variables = None,
+    nats: options.Nats = None,
+    state: options.State = None,
+    instance: options.Instance = None,
+    reports: options.Reports = options.DEFAULT_REPORTS,
+    *,
+    json: options.Json = False,
+) -> None:
+    """Run a scenario and say what it came to. Without --nats everything runs in this process."""
+    from cli.run import RunRequest, run_command
+
+    request = RunRequest(scenario, system, systems, options.parse_variables(var), reports)
+    _end(run_command(request, _access(nats, state, instance), json=json))
+
+
+@app.command(
+    epilog=_examples(
+        "test-coordinator serve",
+        "test-coordinator serve --actors observer,validator --nats nats://10.0.0.5:4222 --instance test-coordinator-Chaos1",
+        "HTTP_PORT=8088 test-coordinator serve --systems /etc/test-coordinator/systems",
+    )
+)
+def serve(
+    actors: Annotated[str, typer.Option("--actors", metavar="all|A,B", help="Which actors run in this process.")] = "all",
+    systems: options.Systems = None,
+    nats: options.Nats = None,
+    state: options.State = None,
+    instance: options.Instance = None,
+) -> None:
+    """Run actors until SIGTERM or SIGINT. Open runs are then aborted, undone and reported first; a second signal leaves at once."""
+    from cli.serve import serve_command
+
+    _end(serve_command(actors, systems, _access(nats, state, instance)))
+
+
+@app.command(
+    epilog=_examples(
+        "test-coordinator submit restart-during-trading",
+        "test-coordinator submit my-scenario.yaml --follow --nats nats://10.0.0.5:4222",
+    )
+)
+def submit(  # noqa: PLR0913  each is an option
+    scenario: options.Scenario,
+    system: options.System = None,
+    var: options.Variables = None,
+    nats: options.Nats = None,
+    state: options.State = None,
+    *,
+    follow: Follow = False,
+    reports: options.Reports = options.DEFAULT_REPORTS,
+    json: options.Json = False,
+) -> None:
+    """Hand a scenario to a running coordinator and print the run's id."""
+    from cli.run import RunRequest, submit_command
+
+    request = RunRequest(scenario, system, None, options.parse_variables(var), reports)
+    _end(submit_command(request, _access(nats, state), follow=follow, json=json))
+
+
+@app.command(epilog=_examples("test-coordinator validate my-scenario.yaml", "test-coordinator validate scenarios/*.yaml --json"))
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, or names of scenarios of the library.")],
+    system: options.System = None,
+    systems: options.Systems = None,
+    var: options.Variables = None,
+    *,
+    json: options.Json = False,
+) -> None:
+    """Check scenarios and systems: every mistake with file, line and column. Needs no NATS."""
+    from cli.validate import validate_command
+
+    _end(validate_command(files, system, systems, options.parse_variables(var), json=json))
+
+
+@app.command(name="list", epilog=_examples("test-coordinator list", "test-coordinator list --json | jq '.[0].verdict'"))
+def list_(nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
+    """List the runs, the newest first."""
+    from cli.runs import list_command
+
+    _end(list_command(_access(nats, state), json=json))
+
+
+@app.command(epilog=_examples("test-coordinator status", "test-coordinator status last --json"))
+def status(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id or `last`; without it, all open runs.")] = None,
+    nats: options.Nats = None,
+    state: options.State = None,
+    *,
+    json: options.Json = False,
+) -> None:
+    """Say where a run is, or which runs are open."""
+    from cli.runs import status_command
+
+    _end(status_command(run, _access(nats, state), json=json))
+
+
+@app.command(epilog=_examples("test-coordinator wait last && echo passed"))
+def wait(run: options.RunId, nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
+    """Wait until a run is over and exit with its verdict."""
+    from cli.runs import wait_command
+
+    _end(wait_command(run, _access(nats, state), json=json, quiet=True))
+
+
+@app.command(epilog=_examples("test-coordinator watch last"))
+def watch(run: options.RunId, nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
+    """Show a run from its start until it is over, and exit with its verdict."""
+    from cli.runs import wait_command
+
+    _end(wait_command(run, _access(nats, state), json=json, quiet=False))
+
+
+@app.command(epilog=_examples("test-coordinator abort last", "test-coordinator abort last --message 'wrong environment'"))
+def abort(
+    run: options.RunId,
+    message: Annotated[str, typer.Option("--message", metavar="TEXT", help="Why; it is in the report.")] = "",
+    nats: options.Nats = None,
+    state: options.State = None,
+    *,
+    json: options.Json = False,
+) -> None:
+    """End a run now; its faults are undone."""
+    from cli.runs import abort_command
+
+    _end(abort_command(run, message, _access(nats, state), json=json))
+
+
+@app.command(
+    epilog=_examples(
+        "test-coordinator report last",
+        "test-coordinator report last --format html -o report.html",
+        "test-coordinator report last --format junit -o -",
+    )
+)
+def report(
+    run: options.RunId,
+    format_: Annotated[str, typer.Option("--format", metavar="html|json|junit", help="What kind of report.")] = "json",
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F", help="A file, or - for standard output.")] = None,
+    nats: options.Nats = None,
+    state: options.State = None,
+    *,
+    json: options.Json = False,
+) -> None:
+    """Write the report of a run that is over (to standard output without -o)."""
+    from cli.report import report_command
+
+    _end(report_command(run, format_, output, _access(nats, state), json=json))
+
+
+@app.command(epilog=_examples("test-coordinator health", "test-coordinator health --nats nats://10.0.0.5:4222 --json"))
+def health(nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
+    """Say whether NATS answers, and which actors are at work."""
+    from cli.health import health_command
+
+    _end(health_command(_access(nats, state), json=json))
+
+
+def _access(nats: str | None, state: Path | None, instance: str | None = None) -> "Access":
+    from cli.access import access
+
+    return access(nats, state, instance)
+
+
+def _end(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point: errors that a user can do something about are lines, not tracebacks."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - the border of the program: known errors become lines and exit codes
+        from cli.failing import told
+
+        sys.exit(told(error))
+
+
+if __name__ == "__main__":
+    main()

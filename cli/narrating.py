@@ -1,0 +1,118 @@
+"""A line of plain text for each event of a run that means something to who watches."""
+
+from datetime import timedelta
+
+from messages import fault_events, observations, run_events
+from messages.events import Recorded, RunEvent
+from messages.fault_events import ActionDone, ActionFailed, ActionRefused, HandlerFailed
+from messages.judgements import AssertionJudged, ReportPublished
+from messages.run_events import ActionExpired, AssertionExpired
+from messages.values import format_duration
+from messages.verdicts import Verdict
+
+MARKS = {
+    Verdict.PASSED: "✓",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.FAILED: "✗",
+    Verdict.ABORTED: "■",
+    Verdict.UNSAFE: "‼",
+}
+
+
+def narrate(recorded: Recorded[RunEvent]) -> str | None:
+    """The event in words, without its time; None for summaries and inner steps."""
+    event = recorded.event
+    return _of_run(event) or _of_fault(event) or _of_service(event) or _of_claim(event)
+
+
+def shown(span: timedelta) -> str:
+    """A span as people read it: no more digits than matter."""
+    seconds = span.total_seconds()
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
+    match event:
+        case run_events.RunAccepted():
+            return f"run accepted: {event.scenario.name} on {event.system.name}"
+        case run_events.RunWaiting():
+            return f"waiting for run {event.behind}: {event.why}"
+        case run_events.ServicesRequested():
+            return f"starting {sum(len(level) for level in event.levels)} services"
+        case run_events.ServicesReleaseRequested():
+            return "stopping the services"
+        case run_events.PhaseStarted():
+            bound = f" ({'up to ' if event.kind != 'phase' else ''}{format_duration(event.bound)})" if event.bound else ""
+            return f"{_stage(event.kind, event.phase)} begins{bound}"
+        case run_events.PhaseFinished():
+            return f"{_stage(event.kind, event.phase)} {'was cut short' if event.cut else 'is over'}"
+        case run_events.RunAborting():
+            return f"aborting: {event.message}"
+        case run_events.RunFinished():
+            return f"{MARKS[event.verdict]} {event.verdict.upper()}: {event.message}"
+        case ReportPublished():
+            return "report published"
+        case HandlerFailed():
+            return f"! {event.handler} failed for good on {event.cause}: {event.error}"
+        case _:
+            return None
+
+
+def _of_fault(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
+    match event:
+        case run_events.ActionRequested():
+            return f"{event.fault_id}: {event.action.action} {event.target}"
+        case fault_events.FaultInjected():
+            return f"{event.fault_id}: injected in {shown(event.took)}"
+        case fault_events.FaultEffective():
+            return f"{event.fault_id}: effective ({event.how})"
+        case fault_events.FaultUnseen():
+            return f"? {event.fault_id}: no effect seen within {format_duration(event.within)}"
+        case fault_events.FaultReverted():
+            return f"{event.fault_id}: {'had come back before the undo' if event.found_undone else f'undone in {shown(event.took)}'}"
+        case fault_events.FaultRevertFailed():
+            return f"‼ {event.fault_id}: could not be undone: {event.message}"
+        case fault_events.FaultGone():
+            return f"{event.fault_id}: gone, restored by {event.restored_by}"
+        case ActionDone() if event.action_id == "services":
+            return "all services are up"
+        case ActionDone() if event.action_id == "release":
+            return "all services are down"
+        case ActionRefused() | ActionFailed():
+            return f"✗ {event.action_id}: {event.message}"
+        case ActionExpired():
+            return f"✗ {event.fault_id}: {event.message}"
+        case _:
+            return None
+
+
+def _of_service(event: RunEvent) -> str | None:
+    match event:
+        case fault_events.ServiceStarted():
+            return f"{event.service}: started ({event.identity})"
+        case fault_events.ServiceAdopted():
+            return f"{event.service}: taken over ({event.identity})"
+        case observations.ServiceDown():
+            return f"{event.service}: down ({event.check}: {event.error})"
+        case observations.ServiceUp():
+            return f"{event.service}: up"
+        case observations.StreamGap():
+            return f"? {event.source}: not observed for {shown(event.end - event.start)}: {event.why}"
+        case _:
+            return None
+
+
+def _of_claim(event: RunEvent) -> str | None:
+    match event:
+        case AssertionJudged():
+            return f"{MARKS[event.verdict]} {event.assertion}: {event.message}"
+        case AssertionExpired():
+            return f"? {event.assertion}: {event.message}"
+        case _:
+            return None
+
+
+def _stage(kind: str, name: str) -> str:
+    return f"phase {name}" if kind == "phase" else name

@@ -1,0 +1,187 @@
+"""`run` and `submit`: a scenario from its text to its verdict."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.errors import NoAnswer, StateInUse
+from cli.access import Access, Bus, bus_at, joining, on_terminal
+from cli.documents import Documents, load
+from cli.ending import download, tell
+from cli.errors import CliError, DocumentInvalid, Exit
+from cli.following import Following, following
+from cli.looping import Signals, run_async, signals
+from cli.output import complain, say
+from cli.progress import Progress
+from cli.screen import Screen, screen
+from messages.run_events import RunFinished
+
+ABORT_LIMIT = 180.0
+"""Seconds for an aborted run to end: undo, finally, stopping the services, each with its own bound."""
+JOIN_LIMIT = 5.0
+"""Seconds that another process may take to say where its server is."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a command line asks for."""
+
+    scenario: str
+    system: str | None
+    systems: Path | None
+    variables: dict[str, str]
+    reports: Path
+
+    def documents(self) -> Documents:
+        """The documents that it names."""
+        return load(self.scenario, self.system, self.systems, self.variables)
+
+
+def run_command(request: RunRequest, access: Access, *, json: bool) -> int:
+    """Run the scenario here, or by the coordinator that already serves."""
+    documents = request.documents()
+    if access.nats is None:
+        documents.check()
+    return run_async(_run(request, documents, access, json=json))
+
+
+def submit_command(request: RunRequest, access: Access, *, follow: bool, json: bool) -> int:
+    """Hand the scenario over; with `follow` stay until it is over."""
+    return run_async(_submit(request, request.documents(), access, follow=follow, json=json))
+
+
+async def _run(request: RunRequest, documents: Documents, access: Access, *, json: bool) -> int:
+    run: list[str] = []
+    with signals(lambda: _left_behind(run, access), Exit.ABORTED) as heard:
+        async with _coordinator(access, documents, heard) as (bus, joined):
+            run.append(await _hand_over(bus, documents, with_system=joined))
+            code = await _see_through(bus, run[0], request.reports, heard, json=json)
+            if not joined:
+                await _serve_on(bus, heard)
+    return code
+
+
+async def _submit(request: RunRequest, documents: Documents, access: Access, *, follow: bool, json: bool) -> int:
+    async with joining(access) as bus:
+        run = await _hand_over(bus, documents, with_system=True)
+        if follow:
+            with signals(lambda: _left_behind([run], access), Exit.ABORTED) as heard:
+                return await _see_through(bus, run, request.reports, heard, json=json)
+    say(f'{{"run_id": "{run}"}}' if json else run)
+    return Exit.PASSED
+
+
+@asynccontextmanager
+async def _coordinator(access: Access, documents: Documents, heard: Signals) -> AsyncIterator[tuple[Bus, bool]]:
+    """Whoever runs the scenario: the coordinator at --nats or on the state folder (joined), else this process with all actors."""
+    async with AsyncExitStack() as stack:
+        url = access.live()
+        if url is None:
+            try:
+                yield await _start(access, documents, stack), False
+            except StateInUse as held:
+                url = held.url or await _announced(access, held, heard)
+            else:
+                return
+        yield await stack.enter_async_context(bus_at(url, access.settings)), True
+
+
+async def _start(access: Access, documents: Documents, stack: AsyncExitStack) -> Bus:
+    from deploy.embedded import embedded
+    from deploy.host import Plan
+    from deploy.serving import observed
+
+    url = await stack.enter_async_context(embedded(access.folder))
+    plan = Plan(systems=documents.systems, allow_systems=True, logs=access.folder / "logs")
+    running = await stack.enter_async_context(observed(access.settings, url, plan, http=access.settings.http_port is not None))
+    await running.ready()
+    return await stack.enter_async_context(bus_at(url, access.settings))
+
+
+async def _announced(access: Access, held: StateInUse, heard: Signals) -> str:
+    """The address of a server that another process is just starting."""
+    try:
+        async with asyncio.timeout(JOIN_LIMIT):
+            while True:
+                if heard.asked.is_set():
+                    raise CliError("stopped before the scenario was handed over", code=Exit.ABORTED)
+                if (url := access.live()) is not None:
+                    return url
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise held from None
+
+
+async def _hand_over(bus: Bus, documents: Documents, *, with_system: bool) -> str:
+    """Submit the documents; the run's id.
+
+    Raises:
+        DocumentInvalid: they have mistakes.
+        CliError: nobody takes scenarios.
+    """
+    try:
+        reply = await bus.control.submit(documents.request(with_system=with_system))
+    except NoAnswer as error:
+        raise CliError(
+            f"nobody runs the scheduler at {bus.url} in namespace {bus.namespace}",
+            f"start `test-coordinator serve --nats {bus.url}`",
+            Exit.UNREACHABLE,
+        ) from error
+    if reply.run_id is None:
+        raise DocumentInvalid(reply.findings)
+    return reply.run_id
+
+
+async def _see_through(bus: Bus, run: str, reports: Path, heard: Signals, *, json: bool) -> int:
+    """Show the run until it is over, abort it when asked to, and tell what it came to."""
+    progress = Progress(run)
+    picture = on_terminal() and not json
+    with screen(progress, bus.journal.clock.now, picture=picture, stream=sys.stderr if json else sys.stdout) as shown:
+        async with following(bus, progress, shown.line) as followed:
+            await followed.accepted(bus.namespace)
+            finished = await _until_over(bus, followed, heard, shown)
+    found = await download(bus.reports, followed.artefacts, reports / run)
+    return tell(followed, finished, found, json=json)
+
+
+async def _until_over(bus: Bus, followed: Following, heard: Signals, shown: Screen) -> RunFinished:
+    async with asyncio.TaskGroup() as tasks:
+        over, asked = tasks.create_task(followed.over()), tasks.create_task(heard.asked.wait())
+        await asyncio.wait({over, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not over.done():
+            shown.note("aborting…  (once more leaves at once, and may leave faults behind)")
+            await bus.control.abort(followed.run, "interrupted")
+            await asyncio.wait({over}, timeout=ABORT_LIMIT)
+        if not over.done():
+            raise CliError(f"run {followed.run} did not end within {ABORT_LIMIT:.0f} s after its abort", code=Exit.UNSAFE)
+    return over.result()
+
+
+async def _serve_on(bus: Bus, heard: Signals) -> None:
+    """Others may have joined: their runs need this process."""
+    from deploy.draining import ended, open_runs
+
+    said = False
+    while (runs := await open_runs(bus.journal, reported=True)) and not heard.asked.is_set():
+        if not said:
+            complain(f"serving on until no run is open: {', '.join(sorted(runs))} (interrupt to abort them)")
+        said = True
+        await asyncio.sleep(0.3)
+    if heard.asked.is_set():
+        for run in await open_runs(bus.journal):
+            await bus.control.abort(run, "its host is stopping")
+        await ended(bus.journal, runs, ABORT_LIMIT)
+
+
+def _left_behind(run: list[str], access: Access) -> str:
+    if not run:
+        return "left before the scenario was handed over"
+    again = f"--nats {access.nats}" if access.nats else f"--state {access.folder}"
+    return (
+        f"left at once: run {run[0]} is not over; its services may still run, and its faults may not be undone.\n"
+        f"  `test-coordinator serve {again}` takes it up and ends it; `test-coordinator abort {run[0]} {again}` then aborts it"
+    )

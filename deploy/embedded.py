@@ -1,0 +1,47 @@
+"""A nats-server of our own on a state folder: held, announced, and started again if it dies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from bus.cancelling import end
+from bus.errors import ServerFailed
+from bus.server import Server, embedded_server
+from bus.state import StateFolder
+
+_log = structlog.get_logger("deploy.embedded")
+_LONGEST_PAUSE = 10.0
+
+
+@asynccontextmanager
+async def embedded(folder: Path) -> AsyncIterator[str]:
+    """The address of a server on this folder, until the block ends.
+
+    Raises:
+        StateInUse: a live process holds the folder; the error has its address.
+        StateUnusable, ServerFailed: it cannot be had; the text says why.
+    """
+    with StateFolder.open(folder) as held:
+        async with embedded_server(folder) as server, asyncio.TaskGroup() as tasks:
+            held.announce(server.url)
+            keeper = tasks.create_task(_keep(server))
+            try:
+                yield server.url
+            finally:
+                await end([keeper])
+
+
+async def _keep(server: Server) -> None:
+    pause = 0.1
+    while True:
+        how = await server.watch()
+        _log.error("server.died", how=how, again_in=pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+        try:
+            await server.restart()
+        except ServerFailed as error:
+            _log.error("server.unstartable", error=str(error))

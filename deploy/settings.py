@@ -1,0 +1,93 @@
+"""What the environment says about this process, read once and passed down."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bus.errors import NameInvalid
+from bus.identity import Environment, Instance
+from bus.state import default_folder
+from deploy.errors import SettingsInvalid
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _upper(value: Any) -> Any:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process, each an environment variable of the same name in capitals; an empty one counts as not set."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", use_attribute_docstrings=True)
+
+    service_name: str = "test-coordinator"
+    """1 to 63 letters, digits and inner hyphens."""
+    service_instance_name: str = ""
+    """1 to 63 letters, digits and inner hyphens, like test-coordinator-Chaos1."""
+    service_version: str = "0.1.0"
+    """A version, like 0.1.0."""
+    environment: Annotated[Environment, BeforeValidator(_lower)] = "development"
+    """One of development, testing, production, docker."""
+    namespace: str = ""
+    """1 to 63 letters, digits and inner hyphens; instances that share their work have the same."""
+    nats_url: str = ""
+    """An address, like nats://127.0.0.1:4222; several are separated by commas."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address to listen on; 0.0.0.0 for all."""
+    http_port: Port | None = None
+    """A port from 0 to 65535; 0 picks a free one."""
+    grpc_port: Port | None = None
+    """A port from 0 to 65535; 0 picks a free one."""
+    log_level: Annotated[Level | None, BeforeValidator(_upper)] = None
+    """One of debug, info, warning, error, critical, in any case."""
+    log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)] = None
+    """json or console."""
+    state_dir: Path | None = None
+    """A folder that can be written."""
+
+    _instance: Instance = PrivateAttr()
+
+    def model_post_init(self, _context: Any) -> None:
+        self._instance = Instance(
+            service=self.service_name, name=self.service_instance_name, environment=self.environment, namespace=self.namespace
+        )
+
+    @property
+    def instance(self) -> Instance:
+        """Who this process belongs to."""
+        return self._instance
+
+    def state_folder(self, chosen: Path | None, environ: dict[str, str]) -> Path:
+        """Where the embedded server keeps its state: what was chosen, else STATE_DIR, else the user's state folder."""
+        return chosen or self.state_dir or default_folder(self.instance.namespace, environ)
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of the environment; what is given (and not None) goes before.
+
+    Raises:
+        SettingsInvalid: names each variable that is wrong, its value and what would be right.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as error:
+        raise SettingsInvalid([_line(str(found["loc"][0]), {**os.environ, **overrides}) for found in error.errors()]) from error
+    except NameInvalid as error:
+        raise SettingsInvalid([str(error)]) from error
+
+
+def _line(field: str, given: dict[str, object]) -> str:
+    value = given.get(field) or next((v for k, v in given.items() if k.upper() == field.upper()), "")
+    right = (Settings.model_fields[field].description or "").rstrip(".")
+    return f"{field.upper()} cannot be {str(value)!r}; use {right[:1].lower()}{right[1:]}"

@@ -1,0 +1,64 @@
+"""The report of a run: a pure fold of its journal. The same journal gives the same report."""
+
+from messages.events import Recorded, RunEvent
+from messages.fault_events import FaultEvent
+from messages.judgements import ReportPublished
+from runs.history import Observations
+from runs.report_claims import recommendations_of, steady_of, validation_of
+from runs.report_execution import execution_section, journal_facts, scenario_section, timeline, verdict_section
+from runs.report_faults import faults_of
+from runs.report_impact import impact_of, metrics_of
+from runs.report_journal import Gathered
+from runs.report_model import Report, ReportMetadata
+from runs.state import RunState
+
+
+class ReportFold:
+    """Grows from a run's events to its report. After the run's end it takes in only what clears a fault."""
+
+    def __init__(self, run: str) -> None:
+        self.state = RunState(run)
+        self.seen = Observations()
+        self.gathered = Gathered()
+        self.published: ReportPublished | None = None
+
+    def apply(self, recorded: Recorded[RunEvent]) -> None:
+        """Take in the next event."""
+        if isinstance(recorded.event, ReportPublished):
+            self.published = recorded.event
+            return
+        if self.state.finished is not None and not isinstance(recorded.event, FaultEvent):
+            return
+        self.state.apply(recorded)
+        self.seen.apply(recorded)
+        self.gathered.apply(recorded)
+
+    def report(self) -> Report:
+        """What the journal says so far."""
+        state, gathered = self.state, self.gathered
+        faults = tuple(faults_of(state, self.seen))
+        impact = impact_of(state, self.seen, gathered, faults)
+        metrics = metrics_of(gathered, faults)
+        validation = validation_of(state, self.seen, gathered, impact, metrics)
+        steady = steady_of(state)
+        scenario = scenario_section(state)
+        return Report(
+            metadata=ReportMetadata(
+                run_id=state.id, scenario=scenario.name, system=scenario.system, tags=state.scenario.metadata.tags if state.accepted else ()
+            ),
+            verdict=verdict_section(state),
+            scenario=scenario,
+            execution=execution_section(state, gathered),
+            system_impact=impact,
+            validation_results=validation,
+            steady_state=steady,
+            faults=faults,
+            timeline=timeline(state, gathered),
+            metrics=metrics,
+            recommendations=recommendations_of(state, validation, steady, faults),
+            evidence=gathered.named,
+            journal=journal_facts(state, gathered),
+        )
+
+
+__all__ = ["Report", "ReportFold"]

@@ -1,0 +1,161 @@
+"""Events of a run in plain words, and the instants at which they happened."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from messages import fault_events as f
+from messages import judgements as j
+from messages import observations as o
+from messages import run_events as r
+from messages.events import Recorded, RunEvent
+from runs.report_values import readable
+
+
+def instant_of(recorded: Recorded[RunEvent]) -> datetime:
+    """When it happened: its stored time, less what its emitter says had passed by then."""
+    event = recorded.event
+    if isinstance(event, f.FaultInjected | f.FaultEffective | f.FaultReverted | f.FaultGone | o.ServiceDown | o.ServiceUp):
+        return recorded.at - event.ago
+    return event.opens if isinstance(event, r.AssertionOpened) else recorded.at
+
+
+def describe(event: RunEvent) -> str:
+    """The event in a few words; its type for one that has no words here."""
+    words = _WORDS.get(type(event))
+    return words(event) if words is not None else event.type_name()
+
+
+def _accepted(e: r.RunAccepted) -> str:
+    return f"scenario {e.scenario.name} accepted for system {e.system.name}"
+
+
+def _aborting(e: r.RunAborting) -> str:
+    return f"the run is being ended by {e.by}: {e.message}"
+
+
+def _stage_started(e: r.PhaseStarted) -> str:
+    bound = f" ({readable(e.bound)})" if e.bound is not None else ""
+    return f"{'phase ' if e.kind == 'phase' else ''}{e.phase} began{bound}"
+
+
+def _stage_finished(e: r.PhaseFinished) -> str:
+    return f"{'phase ' if e.kind == 'phase' else ''}{e.phase} ended{' before its time' if e.cut else ''}"
+
+
+def _requested(e: r.ActionRequested) -> str:
+    return f"{e.action.action} {e.target} requested ({e.fault_id})"
+
+
+def _undo(e: r.UndoRequested) -> str:
+    why = {"for": "its time has passed", "phase": "its phase ends", "stop": "the run stops", "abort": "the run is aborted"}[e.why]
+    return f"undo of {e.fault_id} requested: {why}"
+
+
+def _judged(e: j.AssertionJudged) -> str:
+    return f"{e.assertion} {e.verdict}: {e.message}"
+
+
+def _effective(e: f.FaultEffective) -> str:
+    return f"{e.fault_id} is effective: {e.how}"
+
+
+def _injected(e: f.FaultInjected) -> str:
+    return f"{e.fault_id} injected; the driver took {readable(e.took)}"
+
+
+def _reverted(e: f.FaultReverted) -> str:
+    by = {"request": "on request", "lease": "because its lease ran out", "itself": "by itself"}[e.by]
+    return f"{e.fault_id} undone {by}" + (", it had come back before" if e.found_undone else f" in {readable(e.took)}")
+
+
+def _gone(e: f.FaultGone) -> str:
+    by = {"itself": "by itself", "undo": "by the undo", "operator": "by an operator"}[e.restored_by]
+    return f"{e.fault_id} is gone: normal again, {by}"
+
+
+def _revert_failed(e: f.FaultRevertFailed) -> str:
+    return f"{e.fault_id} could not be undone after {e.attempts} attempts: {e.message}"
+
+
+def _stopped(e: f.ServiceStopped) -> str:
+    return f"{e.service} {'killed: it outlived its stop grace' if e.killed else 'stopped'} ({readable(e.took)})"
+
+
+def _dead(e: f.HandlerFailed) -> str:
+    return f"{e.handler} gave up on {e.cause}: {e.error}"
+
+
+def _down(e: o.ServiceDown) -> str:
+    return f"{e.service} is down: {e.check}{': ' + e.error if e.error else ''} (±{readable(e.error_bound)})"
+
+
+def _up(e: o.ServiceUp) -> str:
+    return f"{e.service} is healthy (±{readable(e.error_bound)})"
+
+
+def _summary(e: o.ProbeSummary) -> str:
+    missed = f", {e.missed} of them not sent in time" if e.missed else ""
+    return f"{e.probe}: {e.ok} of {e.count} samples healthy{missed}, slowest {readable(e.slowest)}"
+
+
+def _matched(e: o.EventMatched) -> str:
+    told = f"{e.count} of {e.seen} events matched"
+    if e.keys is not None:
+        told += f"; {e.keys.opened} keys opened, {e.keys.closed_once} closed once"
+        told += f", {e.keys.open_count} left open: {', '.join(e.keys.open[:10])}" if e.keys.open_count else ""
+        told += f", {e.keys.twice_count} closed twice: {', '.join(e.keys.twice[:10])}" if e.keys.twice_count else ""
+    if e.errors:
+        told += f"; {e.errors} could not be evaluated: {e.error}"
+    return told + ("; part of the window was not seen" if e.gap else "")
+
+
+def _gap(e: o.StreamGap) -> str:
+    return f"{e.source} not observed for {readable(e.end - e.start)}: {e.why}"
+
+
+def _outcome(e: f.ActionRefused | f.ActionFailed) -> str:
+    return f"{e.action_id} {'refused' if isinstance(e, f.ActionRefused) else 'failed'} ({e.reason}): {e.message}"
+
+
+_WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
+    r.RunAccepted: _accepted,
+    r.RunWaiting: lambda e: f"waits for run {e.behind}: {e.why}",
+    r.RunStarted: lambda _: "the run started",
+    r.ServicesRequested: lambda e: f"services requested: {', '.join(s for level in e.levels for s in level)}",
+    r.ServicesReleaseRequested: lambda _: "release of the services requested",
+    r.PhaseStarted: _stage_started,
+    r.PhaseFinished: _stage_finished,
+    r.ActionRequested: _requested,
+    r.UndoRequested: _undo,
+    r.ActionExpired: lambda e: f"{e.fault_id} expired ({e.reason}): {e.message}",
+    r.AssertionOpened: lambda e: f"{e.assertion} opened: {e.claim.summary()}",
+    r.AssertionExpired: lambda e: f"{e.assertion} inconclusive ({e.reason}): {e.message}",
+    r.RunAborting: _aborting,
+    r.RunFinished: lambda e: f"the run {e.verdict}: {e.message}",
+    r.SubmitRequested: lambda e: f"submitted by {e.principal}",
+    r.AbortRequested: lambda e: f"{e.principal} asked to end the run{': ' + e.message if e.message else ''}",
+    f.ServiceStarted: lambda e: f"{e.service} started, {e.identity}",
+    f.ServiceAdopted: lambda e: f"{e.service} taken over, {e.identity}",
+    f.ServiceStopped: _stopped,
+    f.FaultArmed: lambda e: f"{e.fault_id} armed: {e.action} {e.target}, its undo is durable",
+    f.FaultInjected: _injected,
+    f.FaultEffective: _effective,
+    f.FaultUnseen: lambda e: f"no effect of {e.fault_id} was seen within {readable(e.within)}",
+    f.FaultReverted: _reverted,
+    f.FaultRevertFailed: _revert_failed,
+    f.FaultGone: _gone,
+    f.ActionDone: lambda e: f"{e.action_id} done{': ' + e.message if e.message else ''}",
+    f.ActionRefused: _outcome,
+    f.ActionFailed: _outcome,
+    f.HandlerFailed: _dead,
+    o.ServiceDown: _down,
+    o.ServiceUp: _up,
+    o.ProbeSummary: _summary,
+    o.EventMatched: _matched,
+    o.EventCounted: lambda e: f"{sum(e.types.values())} service events",
+    o.StreamGap: _gap,
+    o.EvidenceStored: lambda e: f"{e.matches} raw matches of {e.stage} stored as {e.name}",
+    o.ObservedUntil: lambda e: f"observed to the end of {e.stage}" if e.kind == "end" else f"observing {e.stage}",
+    j.AssertionJudged: _judged,
+}
