@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from nats.errors import Error as NatsError
@@ -53,7 +53,7 @@ class Journal:
         self.clock = clock
 
     async def write(self, partition: int, run: str, actor: str, event: RunEvent, guard: Guard | None, traceparent: str | None) -> int:
-        """Store an event once; its sequence. Waits over an outage of the server.
+        """Store an event once; its sequence. Waits over an outage of the server, by which an `ago` then grows.
 
         Raises:
             LostRace: the guard did not hold and the event is not stored.
@@ -67,11 +67,11 @@ class Journal:
                 "Nats-Expected-Last-Subject-Sequence": str(guard.last),
                 "Nats-Expected-Last-Subject-Sequence-Subject": guard.subject,
             }
-        body = event.model_dump_json(by_alias=True, exclude_defaults=True).encode()
-        pause = 0.05
+        begun, pause = time.monotonic(), 0.05
         while True:
+            await self._connected()
             try:
-                return (await self._publish(subject, body, headers)).seq
+                return (await self._publish(subject, _body(event, time.monotonic() - begun), headers)).seq
             except APIError as error:
                 if error.err_code != WRONG_LAST_SEQUENCE or guard is None:
                     raise
@@ -80,6 +80,11 @@ class Journal:
                 _log.warning("journal.retry", run=run, actor=actor, error=str(error) or type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+
+    async def _connected(self) -> None:
+        """What the client sends while it is disconnected is stored much later, and with an age that is wrong by then."""
+        while not self._connection.nc.is_connected:  # noqa: ASYNC110  nats-py has no event for it
+            await asyncio.sleep(0.02)
 
     async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> PubAck:
         return await self._connection.js.publish(subject, body, timeout=2, headers=dict(headers))
@@ -225,3 +230,10 @@ class Journal:
     async def unschedule(self, subject: str) -> None:
         """Take a scheduled message back; it may fire all the same."""
         await self._connection.js.purge_stream(self.stream, subject=subject)
+
+
+def _body(event: RunEvent, waited: float) -> bytes:
+    ago = getattr(event, "ago", None)
+    if isinstance(ago, timedelta) and waited > 0.001:
+        event = event.model_copy(update={"ago": ago + timedelta(seconds=waited)})
+    return event.model_dump_json(by_alias=True, exclude_defaults=True).encode()

@@ -21,6 +21,8 @@ _HEARTBEAT = 0.5
 _SILENCE = 1.6
 """Seconds without message or heartbeat after which the consumer is taken for lost."""
 _BATCH = 1000
+_SLICE = 0.005
+"""Seconds after which a reader that has much to deliver lets others run: nats-py itself never pauses between two messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class OrderedReader:
         self.sequence = after
         """The last sequence delivered, or the one it starts after."""
         self._heard = 0.0
+        self._paused = 0.0
         self._asked = 0
         self._lost = asyncio.Event()
         self._consumer = ""
@@ -137,6 +140,9 @@ class OrderedReader:
         self._asked -= 1
         if self._asked <= 0:
             await self._ask()
+        if self._heard - self._paused > _SLICE:
+            await asyncio.sleep(0)
+            self._paused = time.monotonic()
 
     async def _close(self, subscription: Subscription) -> None:
         with contextlib.suppress(NatsError, OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from bus.clock import ServerClock
 from bus.connection import Connection, connect
 from bus.control import ControlClient
+from bus.errors import NamespaceMissing
 from bus.journal import Journal
 from bus.keys import Keys
 from bus.objects import ObjectStore
@@ -21,7 +22,7 @@ from bus.topology import Names, ensure_topology
 from cli.errors import CliError, Exit
 from deploy.embedded import embedded
 from deploy.logs import configure_logs
-from deploy.settings import Settings, read_settings
+from deploy.settings import CONNECT_LIMIT, Settings, read_settings
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,15 @@ async def bus_at(url: str, settings: Settings, *, ensure: bool = False) -> Async
 
     Raises:
         Unreachable: nobody answers there.
-        NamespaceMissing: no coordinator has ever run there in this namespace.
+        CliError: no coordinator has ever run there in this namespace.
     """
     names = Names(settings.instance.namespace)
-    async with connect(url, name=settings.instance.client_name("cli")) as connection:
+    async with connect(url, name=settings.instance.client_name("cli"), timeout=CONNECT_LIMIT) as connection:
         if ensure:
             await ensure_topology(connection.js, names.namespace)
         subjects = Subjects(names.namespace)
         journal = Journal(connection, subjects, names.runs, ServerClock())
-        await journal.last_sequence()
+        await _known(journal, url)
         yield Bus(
             connection,
             journal,
@@ -91,6 +92,19 @@ async def bus_at(url: str, settings: Settings, *, ensure: bool = False) -> Async
             ObjectStore(connection, names.reports),
             names.namespace,
         )
+
+
+async def _known(journal: Journal, url: str) -> None:
+    """Learn the server's time, if the namespace exists."""
+    try:
+        await journal.last_sequence()
+    except NamespaceMissing as error:
+        namespace = journal.subjects.namespace
+        raise CliError(
+            f"no coordinator has ever run at {url} in namespace {namespace}",
+            f"start `test-coordinator serve --nats {url}`, or set NAMESPACE to another one",
+            Exit.UNREACHABLE,
+        ) from error
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bus.errors import BusError, NameInvalid, StateUnusable
 from cli.errors import CliError, Exit
 from cli.output import complain
-from deploy.errors import DeployError
+from deploy.errors import DeployError, SettingsInvalid
 from scenarios.errors import DocumentErrors
 
 
@@ -46,7 +46,7 @@ def _code(error: BaseException) -> Exit | None:
 def _text(error: BaseException) -> str:
     if isinstance(error, CliError):
         return f"{error.what}\n  {error.do}" if error.do else error.what
-    if isinstance(error, DocumentErrors):
+    if isinstance(error, DocumentErrors | SettingsInvalid):
         return str(error)
     what, _, right = str(error).partition("; ")
     return f"{what}\n  {right}" if right else what

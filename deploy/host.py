@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from actors.chaos_injector import ChaosInjector
-from actors.observer import Observer
 
+from actors.chaos_injector import ChaosInjector
 from actors.control import Acceptance, Control
+from actors.observer import Observer
 from actors.reporter import Reporter
 from actors.scheduler import Scheduler
 from actors.validator import Validator
@@ -23,6 +23,7 @@ from bus.clock import ServerClock
 from bus.connection import Connection, connect
 from bus.control import ControlClient, serve_control
 from bus.errors import BusError
+from bus.event_streams import EventStreams
 from bus.identity import new_host_id
 from bus.intake import Intake
 from bus.journal import Journal
@@ -33,7 +34,7 @@ from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
 from deploy.errors import ActorUnknown
 from deploy.presence import Presence, announce
-from deploy.settings import Settings
+from deploy.settings import CONNECT_LIMIT, Settings
 from deploy.supervision import Supervisor, Ward, persist
 from messages.run_events import RunFinished
 from messages.system import System
@@ -131,7 +132,9 @@ async def host(settings: Settings, url: str, plan: Plan, metrics: Metrics | None
     refused: asyncio.Future[BusError] = asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
         name = settings.instance.client_name("host")
-        connection = await stack.enter_async_context(connect(url, name=name, on_closed=lambda error: _tell(refused, error)))
+        connection = await stack.enter_async_context(
+            connect(url, name=name, timeout=CONNECT_LIMIT, on_closed=lambda error: _tell(refused, error))
+        )
         await ensure_topology(connection.js, names.namespace)
         journal = Journal(connection, Subjects(names.namespace), names.runs, ServerClock())
         await journal.last_sequence()
@@ -165,8 +168,8 @@ async def _makers(plan: Plan, connection: Connection, journal: Journal, names: N
         stack.push_async_callback(driver.aclose)
     every: Makers = {
         Scheduler.name: lambda: Scheduler(Keys(connection, names.systems), finished),
-        ChaosInjector.name: lambda: ChaosInjector(driver, prober, environment, url),
-        Observer.name: lambda: Observer(prober, connection, ObjectStore(connection, names.evidence)),
+        ChaosInjector.name: lambda: ChaosInjector(driver, prober, environment=environment, nats_url=url, logs=plan.logs),
+        Observer.name: lambda: Observer(prober, EventStreams(connection), ObjectStore(connection, names.evidence)),
         Validator.name: Validator,
         Reporter.name: lambda: Reporter(ObjectStore(connection, names.reports)),
     }

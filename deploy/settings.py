@@ -1,6 +1,7 @@
 """What the environment says about this process, read once and passed down."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from bus.identity import Environment, Instance
 from bus.state import default_folder
 from deploy.errors import SettingsInvalid
 
+CONNECT_LIMIT = timedelta(seconds=2)
+"""How long NATS may take to answer at the start: with the program's own start well below the five seconds that are promised."""
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 

@@ -42,7 +42,7 @@ class ServiceEvent(RunEvent):
 
 
 class ServiceStarted(ServiceEvent):
-    """A service's process was started by this run; it need not be healthy yet."""
+    """A service's process was started by this run; it need not be healthy yet. Emitted by the chaos-injector."""
 
     EVENT = "service.started.v1"
 
@@ -50,7 +50,7 @@ class ServiceStarted(ServiceEvent):
 
 
 class ServiceAdopted(ServiceEvent):
-    """A service that this run started before is still there and was taken over."""
+    """A service that this run started before is still there and was taken over. Emitted by the chaos-injector."""
 
     EVENT = "service.adopted.v1"
 
@@ -58,7 +58,7 @@ class ServiceAdopted(ServiceEvent):
 
 
 class ServiceStopped(ServiceEvent):
-    """A service that this run started was stopped at the run's end."""
+    """A service that this run started was stopped at the run's end. Emitted by the chaos-injector."""
 
     EVENT = "service.stopped.v1"
 
@@ -89,7 +89,7 @@ class Undo(Message):
 
 
 class FaultArmed(FaultEvent):
-    """The undo is durable: from here the fault is undone at `until` whoever is alive then. Emitted before the target is touched."""
+    """The undo at `until` is durable, whoever is alive then. Emitted by the chaos-injector before the target is touched."""
 
     EVENT = "fault.armed.v1"
 
@@ -102,7 +102,7 @@ class FaultArmed(FaultEvent):
 
 
 class FaultInjected(FaultEvent):
-    """The driver confirmed the disturbance. The call began at stored time less `ago` less `took`."""
+    """The driver confirmed the disturbance. The call began at stored time less `ago` less `took`. Emitted by the chaos-injector."""
 
     EVENT = "fault.injected.v1"
 
@@ -113,7 +113,7 @@ class FaultInjected(FaultEvent):
 
 
 class FaultEffective(FaultEvent):
-    """A probe that is independent of the driver saw the effect."""
+    """A probe that is independent of the driver saw the effect. Emitted by the chaos-injector."""
 
     EVENT = "fault.effective.v1"
 
@@ -123,7 +123,7 @@ class FaultEffective(FaultEvent):
 
 
 class FaultUnseen(FaultEvent):
-    """No effect was seen in the time in which it had to be: claims about the fault are inconclusive."""
+    """No effect was seen in the time in which it had to be: claims about the fault are inconclusive. Emitted by the chaos-injector."""
 
     EVENT = "fault.unseen.v1"
 
@@ -131,7 +131,7 @@ class FaultUnseen(FaultEvent):
 
 
 class FaultReverted(FaultEvent):
-    """The driver carried out the undo. The service need not be healthy yet."""
+    """The driver carried out the undo. The service need not be healthy yet. Emitted by the chaos-injector."""
 
     EVENT = "fault.reverted.v1"
 
@@ -144,7 +144,7 @@ class FaultReverted(FaultEvent):
 
 
 class FaultRevertFailed(FaultEvent):
-    """The undo failed and was given up: the verdict is unsafe until someone resolves it."""
+    """The undo failed and was given up: the verdict is unsafe until someone resolves it. Emitted by the chaos-injector."""
 
     EVENT = "fault.revert_failed.v1"
 
@@ -153,7 +153,7 @@ class FaultRevertFailed(FaultEvent):
 
 
 class FaultGone(FaultEvent):
-    """An independent probe saw normal again."""
+    """An independent probe saw normal again. Emitted by the chaos-injector."""
 
     EVENT = "fault.gone.v1"
 
@@ -176,7 +176,7 @@ class ActionOutcome(RunEvent):
 
 
 class ActionDone(ActionOutcome):
-    """It was done (for services: all are up and healthy; for release: all that were ours are down)."""
+    """It was done (for services: all are up and healthy; for release: all that were ours are down). Emitted by the chaos-injector."""
 
     EVENT = "action.done.v1"
 
@@ -184,7 +184,7 @@ class ActionDone(ActionOutcome):
 
 
 class ActionRefused(ActionOutcome):
-    """It was not tried, and this is why."""
+    """It was not tried, and this is why. Emitted by the chaos-injector."""
 
     EVENT = "action.refused.v1"
 
@@ -193,7 +193,7 @@ class ActionRefused(ActionOutcome):
 
 
 class ActionFailed(ActionOutcome):
-    """It was tried and did not work."""
+    """It was tried and did not work. Emitted by the chaos-injector."""
 
     EVENT = "action.failed.v1"
 

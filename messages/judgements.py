@@ -8,7 +8,7 @@ from messages.verdicts import Reason, Verdict
 
 
 class AssertionJudged(RunEvent):
-    """A claim was judged. Of this and `assertion.expired` the first stored counts."""
+    """A claim was judged. Of this and `assertion.expired` the first stored counts. Emitted by the validator."""
 
     EVENT = "assertion.judged.v1"
     ACTORS = ("validator",)
@@ -37,7 +37,7 @@ class Artefact(Message):
 
 
 class ReportPublished(RunEvent):
-    """The report of a finished run is in the object store."""
+    """The report of a finished run is in the object store. Emitted by the reporter."""
 
     EVENT = "report.published.v1"
     ACTORS = ("reporter",)

@@ -10,7 +10,7 @@ OBSERVER = ("observer",)
 
 
 class ServiceDown(RunEvent):
-    """A service's health failed after it had been good, or is bad at first sight. Its instant is stored time less `ago`."""
+    """A service's health failed after it had been good, or at first sight, at stored time less `ago`. Emitted by the observer."""
 
     EVENT = "service.down.v1"
     ACTORS = OBSERVER
@@ -38,7 +38,7 @@ class ServiceDown(RunEvent):
 
 
 class ServiceUp(RunEvent):
-    """All of a service's health checks were good again. Its instant, stored time less `ago`, is when the first good sample ended."""
+    """A service's health was good again, or at first sight: at stored time less `ago` that sample ended. Emitted by the observer."""
 
     EVENT = "service.up.v1"
     ACTORS = OBSERVER
@@ -58,7 +58,7 @@ class ServiceUp(RunEvent):
 
 
 class ProbeSummary(RunEvent):
-    """The samples of one probe over about a second; cut at the ends of stages. Intended starts lie in [start, end)."""
+    """A probe's samples over about a second, cut at stages' ends; intended starts in [start, end). Emitted by the observer."""
 
     EVENT = "probe.summary.v1"
     ACTORS = OBSERVER
@@ -114,7 +114,7 @@ class KeyCounts(Message):
 
 
 class EventMatched(RunEvent):
-    """What one claim has matched in its window so far; the newest replaces the older ones, and `final` ends them."""
+    """What a claim has matched so far; the newest replaces the older ones, and `final` ends them. Emitted by the observer."""
 
     EVENT = "event.matched.v1"
     ACTORS = OBSERVER
@@ -157,7 +157,7 @@ class EventMatched(RunEvent):
 
 
 class EventCounted(RunEvent):
-    """How many service events of each type came in about a second; beyond 50 types they are `other`."""
+    """How many service events of each type came in about a second; beyond 50 types they are `other`. Emitted by the observer."""
 
     EVENT = "event.counted.v1"
     ACTORS = OBSERVER
@@ -179,7 +179,7 @@ class EventCounted(RunEvent):
 
 
 class StreamGap(RunEvent):
-    """Part of what the observer should have seen it did not see."""
+    """Part of what the observer should have seen it did not see. Emitted by the observer."""
 
     EVENT = "stream.gap.v1"
     ACTORS = OBSERVER
@@ -201,7 +201,7 @@ class StreamGap(RunEvent):
 
 
 class EvidenceStored(RunEvent):
-    """The raw matches of a stage are in the object store, under `name`."""
+    """The raw matches of a stage are in the object store, under `name`. Emitted by the observer."""
 
     EVENT = "evidence.stored.v1"
     ACTORS = OBSERVER
@@ -218,7 +218,7 @@ class EvidenceStored(RunEvent):
 
 
 class ObservedUntil(RunEvent):
-    """The watermark: up to when the observer has looked, per source. At the end of a stage, and often while something must be stable."""
+    """Up to when the observer has looked, at stages' ends, and often while something must be stable. Emitted by the observer."""
 
     EVENT = "observed.until.v1"
     ACTORS = OBSERVER

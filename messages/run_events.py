@@ -14,7 +14,7 @@ SCHEDULER = ("scheduler",)
 
 
 class RunAccepted(RunEvent):
-    """A scenario was found valid and became a run. Carries both documents fully resolved, secrets excepted."""
+    """A scenario was found valid and became a run. Carries both documents fully resolved, secrets excepted. Emitted by the scheduler."""
 
     EVENT = "run.accepted.v1"
     ACTORS = SCHEDULER
@@ -27,7 +27,7 @@ class RunAccepted(RunEvent):
 
 
 class RunWaiting(RunEvent):
-    """The run cannot start yet, since another one has its system."""
+    """The run cannot start yet, since another one has its system. Emitted by the scheduler."""
 
     EVENT = "run.waiting.v1"
     ACTORS = SCHEDULER
@@ -38,14 +38,14 @@ class RunWaiting(RunEvent):
 
 
 class RunStarted(RunEvent):
-    """The run has its system; its timeout counts from here."""
+    """The run has its system; its timeout counts from here. Emitted by the scheduler."""
 
     EVENT = "run.started.v1"
     ACTORS = SCHEDULER
 
 
 class ServicesRequested(RunEvent):
-    """The services are to be brought up, those of one level together."""
+    """The services are to be brought up, those of one level together. Emitted by the scheduler."""
 
     EVENT = "services.requested.v1"
     ACTORS = SCHEDULER
@@ -63,7 +63,7 @@ class ServicesRequested(RunEvent):
 
 
 class ServicesReleaseRequested(RunEvent):
-    """The services that this run started are to be stopped, in reverse."""
+    """The services that this run started are to be stopped, in reverse. Emitted by the scheduler."""
 
     EVENT = "services.release.requested.v1"
     ACTORS = SCHEDULER
@@ -80,7 +80,7 @@ class ServicesReleaseRequested(RunEvent):
 
 
 class PhaseStarted(RunEvent):
-    """A stage of the run began: a phase of the scenario, or settle, finally, recover."""
+    """A stage of the run began: a phase of the scenario, or settle, finally, recover. Emitted by the scheduler."""
 
     EVENT = "phase.started.v1"
     ACTORS = SCHEDULER
@@ -96,7 +96,7 @@ class PhaseStarted(RunEvent):
 
 
 class PhaseFinished(RunEvent):
-    """A stage of the run ended; the windows of its claims end here."""
+    """A stage of the run ended; the windows of its claims end here. Emitted by the scheduler."""
 
     EVENT = "phase.finished.v1"
     ACTORS = SCHEDULER
@@ -112,7 +112,7 @@ class PhaseFinished(RunEvent):
 
 
 class ActionRequested(RunEvent):
-    """An action on one target is to be done now."""
+    """An action on one target is to be done now. Emitted by the scheduler."""
 
     EVENT = "action.requested.v1"
     ACTORS = SCHEDULER
@@ -134,7 +134,7 @@ class ActionRequested(RunEvent):
 
 
 class UndoRequested(RunEvent):
-    """A fault is to be undone now: its time has passed, its phase ends, or the run stops."""
+    """A fault is to be undone now: its time has passed, its phase ends, or the run stops. Emitted by the scheduler."""
 
     EVENT = "undo.requested.v1"
     ACTORS = SCHEDULER
@@ -153,7 +153,7 @@ class UndoRequested(RunEvent):
 
 
 class ActionExpired(RunEvent):
-    """Nobody that can reach the target took the action, or its undo, in time."""
+    """Nobody that can reach the target took the action, or its undo, in time. Emitted by the scheduler."""
 
     EVENT = "action.expired.v1"
     ACTORS = SCHEDULER
@@ -168,7 +168,7 @@ class ActionExpired(RunEvent):
 
 
 class AssertionOpened(RunEvent):
-    """A claim's window opened. The steady state has one each for settle, the phases and recover."""
+    """A claim's window opened. The steady state has one each for settle, the phases and recover. Emitted by the scheduler."""
 
     EVENT = "assertion.opened.v1"
     ACTORS = SCHEDULER
@@ -185,7 +185,7 @@ class AssertionOpened(RunEvent):
 
 
 class AssertionExpired(RunEvent):
-    """Nobody judged the claim in time: it is inconclusive."""
+    """Nobody judged the claim in time: it is inconclusive. Emitted by the scheduler."""
 
     EVENT = "assertion.expired.v1"
     ACTORS = SCHEDULER
@@ -200,7 +200,7 @@ class AssertionExpired(RunEvent):
 
 
 class RunAborting(RunEvent):
-    """The run ends now: a person, a signal, its timeout, or a claim with `on_fail: abort`."""
+    """The run ends now: a person, a signal, its timeout, or a claim with `on_fail: abort`. Emitted by the scheduler."""
 
     EVENT = "run.aborting.v1"
     ACTORS = SCHEDULER
@@ -212,7 +212,7 @@ class RunAborting(RunEvent):
 
 
 class RunFinished(RunEvent):
-    """The journal ends here. What comes later changes no verdict."""
+    """The journal ends here. What comes later changes no verdict. Emitted by the scheduler."""
 
     EVENT = "run.finished.v1"
     ACTORS = SCHEDULER
@@ -237,13 +237,13 @@ class ControlRequested(RunEvent):
 
 
 class SubmitRequested(ControlRequested):
-    """A scenario was submitted by a principal. Emitted before the scenario is published."""
+    """A principal submitted a scenario. Emitted by whoever answers the request, before the scenario is published."""
 
     EVENT = "run.submit.requested.v1"
 
 
 class AbortRequested(ControlRequested):
-    """A principal asked to end the run and undo its faults."""
+    """A principal asked to end the run and undo its faults. Emitted by whoever answers the request."""
 
     EVENT = "run.abort.requested.v1"
 

@@ -11,7 +11,7 @@ from messages.system import System
 from scenarios.errors import DocumentErrors, finding, in_order, shown
 from scenarios.naming import Names, name_everything
 from scenarios.reading import read
-from scenarios.scenario_checks import check_scenario
+from scenarios.scenario_checks import check_scenario, is_bounded
 from scenarios.sheet import Sheet
 from scenarios.substitution import substitute
 from scenarios.systems import finished, kind_of, sheets, system_of
@@ -121,11 +121,14 @@ class _Loading:
         substitute(sheet, take_variables(sheet, variables))
         sheet.settle()
         chosen = self._choose(sheet, wanted) if self._reading.complete else None
-        name_everything(sheet, Names.of(chosen) if chosen is not None else None)
+        bounded = is_bounded(sheet)
+        if bounded:
+            name_everything(sheet, Names.of(chosen) if chosen is not None else None)
         good = check_structure(sheet, Scenario)
         sheet.settle()
-        check_scenario(sheet, chosen)
-        check_times(sheet)
+        if bounded:
+            check_scenario(sheet, chosen)
+            check_times(sheet)
         if good and chosen is not None and not sheet.findings and not self.findings:
             self._finish(sheet, Scenario.model_validate_json(json.dumps(sheet.data)), chosen)
 

@@ -85,7 +85,9 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
     mark = error.problem_mark or error.context_mark
     place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     lines = text.split("\n")
-    line = lines[place[0] - 1] if place[0] <= len(lines) else ""
+    if place[0] > len(lines):
+        place = (len(lines), len(lines[-1]) + 1)
+    line = lines[place[0] - 1]
     if _UNQUOTED.search(line):
         return finding(file, place, "an expression in {{ }} must be quoted", 'put the whole value into quotes: "{{ … }}"')
     if "\t" in line[: place[1]] and "cannot start any token" in str(error.problem):

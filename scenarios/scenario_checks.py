@@ -15,31 +15,32 @@ from scenarios.sheet import Sheet
 
 MAX_ITEMS = 500
 """Actions that a scenario may have, and claims."""
+_NAMED_LATER = {("during",), ("after",), ("before",), ("of",)}
+"""What names a fault: without the system nobody knows the ids that are made from its services."""
 
 
 def check_scenario(sheet: Sheet, system: System | None) -> None:
     """Note what is wrong with the names, actions and claims of a scenario; without a system what needs none."""
-    if _too_many(sheet):
-        return
     _check_phase_names(sheet)
     _check_action_ids(sheet)
-    _check_claim_ids(sheet, system)
+    _check_claim_ids(sheet)
     for group in groups(sheet):
         for path, raw in raw_actions(group):
             _check_kind(sheet, path, raw, system)
-        _check_order(sheet, group)
+        _check_order(sheet, group, names_are_known=system is not None)
         for path, action in actions_of(group):
             _check_action(sheet, group, path, action)
         _check_overlaps(sheet, group)
     _check_claims(sheet, system)
 
 
-def _too_many(sheet: Sheet) -> bool:
+def is_bounded(sheet: Sheet) -> bool:
+    """Whether there are few enough actions and claims to look at them; noted if not."""
     actions = sum(1 for group in groups(sheet) for _ in raw_actions(group))
     claims = sum(1 for _ in raw_claims(sheet))
     if max(actions, claims) > MAX_ITEMS:
         sheet.add(("spec",), f"{actions} actions and {claims} claims are too many", f"at most {MAX_ITEMS} of each")
-    return max(actions, claims) > MAX_ITEMS
+    return max(actions, claims) <= MAX_ITEMS
 
 
 def _check_phase_names(sheet: Sheet) -> None:
@@ -73,8 +74,7 @@ def _check_action_ids(sheet: Sheet) -> None:
             seen.update((name, *faults))
 
 
-def _check_claim_ids(sheet: Sheet, system: System | None) -> None:
-    del system
+def _check_claim_ids(sheet: Sheet) -> None:
     seen: set[str] = set()
     for path, raw, _, _ in raw_claims(sheet):
         name = raw.get("id")
@@ -102,12 +102,14 @@ def _check_kind(sheet: Sheet, path: Path, raw: dict[str, Any], system: System | 
             sheet.add((*path, "target"), f"{target!r} is {service.driver.kind} and does not offer {kind}", right)
 
 
-def _check_order(sheet: Sheet, group: Group) -> None:
+def _check_order(sheet: Sheet, group: Group, *, names_are_known: bool) -> None:
     """`after` names another action of the group, and nothing waits for itself."""
     actions = {raw["id"]: raw for _, raw in raw_actions(group) if isinstance(raw.get("id"), str)}
     for path, raw in raw_actions(group):
         name, after = raw.get("id"), raw.get("after")
         if not isinstance(after, str):
+            continue
+        if after not in actions and not names_are_known:
             continue
         if after not in actions:
             others = [other for other in actions if other != name]
@@ -120,12 +122,12 @@ def _check_order(sheet: Sheet, group: Group) -> None:
             sheet.add((*path, "after"), f"{shown(name)} waits for itself", "let one of the circle's actions start without `after`")
 
 
-def _chain(actions: dict[str, dict[str, Any]], start: str) -> list[str]:
+def _chain(actions: dict[str, dict[str, Any]], start: str) -> dict[str, None]:
     """The action, what it comes after, what that comes after, and so on."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     name: Any = start
     while isinstance(name, str) and name in actions and name not in found:
-        found.append(name)
+        found[name] = None
         name = actions[name].get("after")
     return found
 
@@ -138,7 +140,7 @@ def _check_action(sheet: Sheet, group: Group, path: Path, action: Action) -> Non
         sheet.add((*path, "for"), f"{action.action} is no fault and has no end", "leave `for` out", at_key=True)
     if action.for_ == timedelta():
         sheet.add((*path, "for"), "a fault cannot end at once", "give it a duration, like 5s")
-    if action.spec.fault and not action.spec.ends_itself and action.for_ is None and "duration" not in group.raw:
+    if action.spec.fault and not action.spec.ends_itself and action.for_ is None and group.raw.get("duration") is None:
         sheet.add(path, "a fault without an end", "add for: 5s, or give the phase a duration")
 
 
@@ -173,7 +175,8 @@ def _check_claims(sheet: Sheet, system: System | None) -> None:
         if sheet.full:
             return
         services = system.event_names() if system is not None else {target: frozenset({target}) for target in _targets(claim)}
-        sheet.add_problems(path, claim.problems(Scope(services, faults, phase)))
+        problems = claim.problems(Scope(services, faults, phase))
+        sheet.add_problems(path, (p for p in problems if system is not None or p.path[:1] not in _NAMED_LATER))
         if claim.follows_health and system is not None:
             for target in _targets(claim):
                 if target in services and target not in system.monitored():

@@ -55,6 +55,10 @@ class Sheet:
         for problem in problems:
             self.add((*path, *problem.path), problem.what, problem.right)
 
+    def hide(self, path: Path) -> None:
+        """Later mistakes at this place follow from another one."""
+        self._wrong.add(self.place(path))
+
     def settle(self) -> None:
         """What was found up to now hides later mistakes at the same places."""
         self._wrong.update((f.line, f.column) for f in self.findings)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from messages.claims import nearest
-from messages.expressions import Bindings, ExpressionError, compiled
+from messages.expressions import MAX_SOURCE, Bindings, ExpressionError, compiled
 from messages.values import DURATION_HINT, format_duration, parse_duration
 from scenarios.errors import shown
 from scenarios.nodes import Path
@@ -16,9 +16,12 @@ from scenarios.variables import Typed
 
 MAX_EXPRESSIONS = 500
 """Expressions that a document may have."""
+MAX_COMPREHENSIONS = 20
+"""Expressions among them that go through a list: their cost is many times their length."""
 MAX_VALUE = 64 * 1024
 """Characters that the value of a text with expressions may have."""
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(")
 _TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])((?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+)(?!\w)""")
 _VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\bvariables\.([A-Za-z_]\w*)""")
 _NAME = re.compile(r"\.?(?:Variables\.|Parameters\.)?([A-Za-z_][\w-]*)")
@@ -44,8 +47,11 @@ class Substitution:
     def __init__(self, sheet: Sheet, variables: Mapping[str, Typed]) -> None:
         self._sheet = sheet
         self._variables = variables
+        written = sheet.spec.get("variables")
+        self._unreadable = set(written if isinstance(written, dict) else ()) - set(variables)
         self._bindings = Bindings({"variables": dict(variables)})
         self._count = 0
+        self._comprehensions = 0
 
     def run(self) -> None:
         self._walk((), self._sheet.data)
@@ -63,6 +69,9 @@ class Substitution:
 
     def _text(self, path: Path, text: str) -> Any:
         self._count += text.count("{{")
+        if any(match[2] in self._unreadable for match in _VARIABLE.finditer(text[:MAX_VALUE]) if match[2]):
+            self._sheet.hide(path)
+            return text
         try:
             return self._replace(text)
         except _NoValueError as error:
@@ -72,9 +81,11 @@ class Substitution:
     def _replace(self, text: str) -> Any:
         if self._count > MAX_EXPRESSIONS:
             raise _NoValueError(f"more than {MAX_EXPRESSIONS} expressions in a document", "write some of the values out")
+        if len(text) > MAX_VALUE:
+            raise _NoValueError(f"a text with expressions has at most {MAX_VALUE} characters", "make it shorter")
         if "{{" in _EXPRESSION.sub("", text):
             raise _NoValueError("{{ without an end", "close it with }}")
-        whole = _EXPRESSION.fullmatch(text.strip())
+        whole = _EXPRESSION.fullmatch(text.strip()) if text.count("{{") == 1 else None
         value = self._evaluate(whole[1]) if whole else _EXPRESSION.sub(lambda match: _as_text(self._evaluate(match[1])), text)
         if isinstance(value, str) and len(value) > MAX_VALUE:
             raise _NoValueError(f"the value has more than {MAX_VALUE} characters", "make it shorter")
@@ -82,6 +93,11 @@ class Substitution:
 
     def _evaluate(self, source: str) -> Any:
         source = source.strip()
+        if len(source) > MAX_SOURCE:
+            raise _NoValueError(f"an expression has at most {MAX_SOURCE} characters", "make it shorter")
+        self._comprehensions += _COMPREHENSION.search(source) is not None
+        if self._comprehensions > MAX_COMPREHENSIONS:
+            raise _NoValueError(f"more than {MAX_COMPREHENSIONS} expressions go through a list", "write some of the values out")
         for match in _VARIABLE.finditer(source):
             if match[2] and match[2] not in self._variables:
                 raise _NoValueError(f"there is no variable {shown(match[2])}", nearest(match[2], self._variables))

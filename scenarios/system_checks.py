@@ -16,6 +16,8 @@ from scenarios.sheet import Sheet
 
 MAX_SERVICES = 200
 """Services that a system may have."""
+MAX_STEADY = 100
+"""Claims that a steady state may have."""
 MAX_STEADY_ID = 49
 """Characters of a steady-state claim's id: it is opened under longer ones."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -60,7 +62,7 @@ def _names(sheet: Sheet, services: dict[str, Any]) -> Names:
 def _check_service(sheet: Sheet, path: Path, service: dict[str, Any], names: Names) -> None:
     needs = _list(service, "depends_on")
     for index, need in enumerate(needs):
-        if isinstance(need, str):
+        if isinstance(need, str) and not sheet.full:
             needs[index] = names.resolve(need)
             if needs[index] not in names.services:
                 sheet.add((*path, "depends_on", index), f"the system has no service {shown(need)}", nearest(need[:80], names.services))
@@ -137,6 +139,9 @@ def _subject_problems(subject: str) -> Iterator[tuple[str, str]]:
 
 def _steady(sheet: Sheet, names: Names) -> None:
     claims = _list(_mapping(sheet.spec.get("steady_state")), "claims")
+    if len(claims) > MAX_STEADY:
+        sheet.add(("spec", "steady_state", "claims"), f"{len(claims)} claims are too many", f"at most {MAX_STEADY}")
+        return
     taken = {claim["id"] for claim in claims if isinstance(claim, dict) and isinstance(claim.get("id"), str)}
     seen: set[str] = set()
     for index, raw in enumerate(claims):

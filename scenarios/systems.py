@@ -34,8 +34,7 @@ def complete(system: System) -> System:
     state = system.spec.steady_state
     if state.claims:
         return system
-    claims = tuple(claim.model_copy(update={"throughout": True}) for claim in system.steady_claims())
-    spec = system.spec.model_copy(update={"steady_state": state.model_copy(update={"claims": claims})})
+    spec = system.spec.model_copy(update={"steady_state": state.model_copy(update={"claims": system.steady_claims()})})
     return system.model_copy(update={"spec": spec})
 
 

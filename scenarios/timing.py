@@ -11,6 +11,8 @@ from scenarios.parts import Group, actions_of, claims_of, groups, read_duration
 from scenarios.sheet import Sheet
 
 ZERO = timedelta()
+FINALLY_BUDGET = timedelta(seconds=60)
+"""How long `finally` may take."""
 
 
 class Timetable:
@@ -22,11 +24,13 @@ class Timetable:
         self.faults: dict[str, timedelta] = {}
         self.written = ZERO
         self.total = ZERO
+        self.readable = True
         for group in groups(sheet):
             if group.is_phase:
                 self._add(group)
         written = sheet.spec.get("timeout")
-        self.timeout = read_duration(written) or self.written + DEFAULT_SLACK
+        self.timeout = read_duration(written) if written is not None else self.written + DEFAULT_SLACK if self.readable else None
+        """When the run is aborted; None when that cannot be read."""
 
     def _add(self, group: Group) -> None:
         length = read_duration(group.raw.get("duration"))
@@ -38,6 +42,7 @@ class Timetable:
             self.starts[group.name] = self.total
             self.ends[group.name] = self.total + least
         self.written += length or ZERO
+        self.readable = self.readable and (length is not None or group.raw.get("duration") is None)
         self.total += least
 
 
@@ -56,13 +61,13 @@ def earliest(group: Group) -> Iterator[tuple[str, tuple[Action, timedelta, timed
 def check_times(sheet: Sheet) -> None:
     """Note what would come after the run's timeout, and actions that never start."""
     table = Timetable(sheet)
-    limit = table.timeout
+    limit = table.timeout if table.timeout is not None else timedelta.max
     if table.total > limit:
         _late(sheet, ("spec", "timeout"), "the phases", table.total, limit)
     for group in groups(sheet):
-        spans = dict(earliest(group))
-        for path, action in actions_of(group):
-            _check_action(sheet, group, path, action, limit)
+        spans, actions = dict(earliest(group)), dict(actions_of(group))
+        for path, action in actions.items():
+            _check_action(sheet, path, action, list(actions.values()), limit)
             if action.id in spans:
                 _check_start(sheet, group, path, spans[action.id][1])
     for path, claim, phase in claims_of(sheet):
@@ -71,25 +76,25 @@ def check_times(sheet: Sheet) -> None:
             _late(sheet, (*path, "within") if claim.within is not None else path, "the claim's window", end, limit)
 
 
-def _check_action(sheet: Sheet, group: Group, path: Path, action: Action, limit: timedelta) -> None:
+def _check_action(sheet: Sheet, path: Path, action: Action, beside: list[Action], limit: timedelta) -> None:
     if action.for_ is not None and action.for_ > limit:
         _late(sheet, (*path, "for"), "the fault", action.for_, limit)
     elif action.delay > limit:
         _late(sheet, (*path, "delay"), "the delay", action.delay, limit)
-    if action.after is not None and _never_over(group, action.after):
+    if action.after is not None and _never_over(beside, action.after):
         sheet.add((*path, "after"), f"{action.after!r} lasts to the phase's end, so this never starts", f"give {action.after!r} a `for`")
 
 
 def _check_start(sheet: Sheet, group: Group, path: Path, start: timedelta) -> None:
-    length = read_duration(group.raw.get("duration")) if group.is_phase else None
+    length = read_duration(group.raw.get("duration")) if group.is_phase else FINALLY_BUDGET
     if length is not None and start >= length:
-        what = f"this starts {format_duration(start)} into a phase of {format_duration(length)}, so never"
-        sheet.add(path, what, f"give the phase more than {format_duration(start)}, or start it earlier")
+        where = "a phase" if group.is_phase else "a stage"
+        what = f"this starts {format_duration(start)} into {where} of {format_duration(length)}, so never"
+        sheet.add(path, what, "start it earlier, or give the phase a longer duration" if group.is_phase else "start it earlier")
 
 
-def _never_over(group: Group, name: str) -> bool:
+def _never_over(actions: list[Action], name: str) -> bool:
     """Whether a fault lasts to the phase's end, and nothing of the phase brings its target back before."""
-    actions = [action for _, action in actions_of(group)]
     fault = next((a for a in actions if a.id == name and a.spec.fault), None)
     if fault is None or fault.spec.ends_itself or fault.for_ is not None:
         return False

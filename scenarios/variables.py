@@ -12,7 +12,7 @@ from scenarios.errors import finding, shown
 from scenarios.scalars import plain_value
 from scenarios.sheet import Sheet
 
-MAX_TEXT = 4096
+MAX_TEXT = 2048
 """Characters that a variable may have, a list all together."""
 MAX_ITEMS = 100
 """Elements that a list may have, and variables that a scenario may have."""
@@ -31,6 +31,8 @@ def take_variables(sheet: Sheet, overrides: Mapping[str, str]) -> dict[str, Type
         known = {}
     values = {name: value for name, raw in known.items() if (value := _read(sheet, name, raw)) is not None}
     for name, text in overrides.items():
+        if sheet.full:
+            break
         if name not in known:
             sheet.findings.append(finding(_FILE, (1, 1), f"the scenario has no variable {shown(name)}", nearest(name[:80], known)))
         elif name in values:

@@ -17,6 +17,14 @@ from scenarios.schema import allowed_at, child, expected, keys_of, pattern_words
 from scenarios.sheet import Sheet
 
 _EXAMPLES = {
+    "metadata": "{name: a-name}",
+    "spec": "and what the document is about",
+    "phases": "[{name: chaos, duration: 10s}]",
+    "services": "{trading-engine: {driver: …}}",
+    "driver": "{process: {command: […]}}",
+    "command": "[python, -m, package.module]",
+    "argv": "[redis-cli, ping]",
+    "secret": "NAME_OF_A_VARIABLE",
     "name": "a-name",
     "system": "trading",
     "target": "trading-engine",
@@ -49,7 +57,7 @@ def check_structure(sheet: Sheet, model: type[BaseModel]) -> bool:
     try:
         model.model_validate_json(json.dumps(sheet.data))
     except ValidationError as error:
-        for wrong in _worth_telling([_read(e, sheet.data) for e in error.errors(include_url=False)][: 4 * MAX_FINDINGS]):
+        for wrong in _worth_telling([_read(e, sheet.data) for e in error.errors(include_url=False)[: 4 * MAX_FINDINGS]]):
             if not sheet.full:
                 _tell(sheet, model, wrong)
         return False
@@ -94,7 +102,8 @@ def _tell(sheet: Sheet, model: type[BaseModel], wrong: _Wrong) -> None:
             name = str(path[-1])
             sheet.add(path[:-1], f"{name!r} is missing", f"add {name}: {_EXAMPLES.get(name, '…')}")
         case "extra_forbidden":
-            known = [key for key in keys_of(allowed_at(model, sheet.data, path[:-1])) if key not in _value(sheet.data, path[:-1])]
+            keys = keys_of(allowed_at(model, sheet.data, path[:-1]))
+            known = [key for key in keys if key not in _value(sheet.data, path[:-1])] or keys
             sheet.add(path, f"unknown key {shown(path[-1])}", nearest(str(path[-1])[:80], known), at_key=True)
         case "invalid_key":
             sheet.add(path, f"{shown(path[-1])} cannot be a name here", pattern_words(str(wrong.context.get("pattern"))), at_key=True)
@@ -122,6 +131,8 @@ def _tell(sheet: Sheet, model: type[BaseModel], wrong: _Wrong) -> None:
 
 def _tell_value(sheet: Sheet, wrong: _Wrong, value: Any, right: str) -> None:
     match wrong.kind:
+        case "too_short" if value:
+            return
         case "too_short":
             sheet.add(wrong.path, f"{_last(wrong.path)} is empty", "give it at least one entry")
         case "too_long":

@@ -107,6 +107,7 @@ FAILED = (Verdict.FAILED, Reason.CLAIM_FAILED)
 PASSED = (Verdict.PASSED, None)
 NO_SAMPLES = (Verdict.INCONCLUSIVE, Reason.NO_SAMPLES)
 JUDGE_ERROR = (Verdict.INCONCLUSIVE, Reason.JUDGE_ERROR)
+YES = True
 GAP = (Verdict.INCONCLUSIVE, Reason.GAP)
 
 
@@ -114,6 +115,7 @@ def event(where: str = "event.type == 'fill'", **words: Any) -> EventClaim:
     return EventClaim(type="event", where=where, **words)
 
 
+IS_FILL = "event.type == 'fill'"
 FILL, OTHER = Sent("fill", 3), Sent("quote", 3)
 
 
@@ -135,9 +137,7 @@ FILL, OTHER = Sent("fill", 3), Sent("quote", 3)
         pytest.param(event(never=True), [OTHER], PASSED, id="never, with other events"),
         pytest.param(event("event.source == 'exchange'"), [FILL], FAILED, id="only in another service"),
         pytest.param(event("event.data.n > 1"), [FILL, Sent("fill", 4, data={"n": 2})], PASSED, id="one event without the field"),
-        pytest.param(
-            event("event.data.n > 1", never=True), [FILL, Sent("fill", 4, data={"n": 1})], PASSED, id="never, one without the field"
-        ),
+        pytest.param(event("event.data.n > 1", never=True), [FILL, Sent("fill", 4, data={"n": 1})], PASSED, id="never, one unreadable"),
         pytest.param(event("event.data.n > 1", never=True), [FILL, OTHER], JUDGE_ERROR, id="all erring"),
         pytest.param(event("event.data.n > 1", at_least=1), [FILL, OTHER], JUDGE_ERROR, id="all erring is no failure either"),
         pytest.param(
@@ -299,7 +299,7 @@ def closed(key: Any, when: float, **words: Any) -> Sent:
         pytest.param([closed("1", 1)], NO_SAMPLES, id="closed and never opened: it met the window's edge"),
         pytest.param([Sent("open", 1), Sent("fill", 2)], JUDGE_ERROR, id="no event has the key"),
         pytest.param([opened("", 1), closed("", 2)], JUDGE_ERROR, id="an empty key is none"),
-        pytest.param([opened(True, 1), closed(True, 2)], JUDGE_ERROR, id="a truth value is no key"),
+        pytest.param([opened(YES, 1), closed(YES, 2)], JUDGE_ERROR, id="a truth value is no key"),
         pytest.param([opened("1", 1), opened("2", 1), closed("1", 2)], FAILED, id="one lost"),
         pytest.param([opened("1", 1), closed("1", 12)], FAILED, id="closed after the grace"),
         pytest.param([opened("1", 1), Sent("fill", 2)], FAILED, id="the close has no key"),

@@ -5,7 +5,17 @@ import pytest
 from deploy.errors import ActorUnknown, SettingsInvalid
 from deploy.settings import read_settings
 
-NAMES = ("SERVICE_NAME", "SERVICE_INSTANCE_NAME", "ENVIRONMENT", "NAMESPACE", "NATS_URL", "HTTP_PORT", "LOG_LEVEL", "LOG_FORMAT", "STATE_DIR")
+NAMES = (
+    "SERVICE_NAME",
+    "SERVICE_INSTANCE_NAME",
+    "ENVIRONMENT",
+    "NAMESPACE",
+    "NATS_URL",
+    "HTTP_PORT",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "STATE_DIR",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ class HealthClaim(Claim):
             return None
         for start, end in self._healthy(history, opens, closes):
             held = start + history.stable
-            if held <= end and not self._blind(history, start, held):
+            if held <= end and all(history.service(n).unsampled(start, held) <= history.max_gap for n in as_tuple(self.target)):
                 told = f"{_names(self.target)} healthy after {format_duration(start - opens)}, stable since"
                 return passed(told, *self._newest(history, end))
         if closes is None or not history.probes_passed(closes):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 
-RESTART = "[{name: chaos, actions: [{id: restart, target: one, action: restart}], assertions: [{id: back, type: recovery, target: one, within: 3s}]}]"
+RESTART = """[{name: chaos, actions: [{id: restart, target: one, action: restart}],
+  assertions: [{id: back, type: recovery, target: one, within: 3s}]}]"""
 
 
 async def test_a_service_that_never_comes_back_is_failed(arena: "Arena") -> None:
@@ -123,7 +124,7 @@ async def test_a_phase_that_is_cut_short_is_not_passed(arena: "Arena") -> None:
 
 
 async def test_a_run_whose_services_were_killed_behind_its_back_is_failed_by_its_steady_state(arena: "Arena") -> None:
-    phases = '[{name: calm, duration: 3s, assertions: [{id: up, type: health, target: one}]}]'
+    phases = "[{name: calm, duration: 3s, assertions: [{id: up, type: health, target: one}]}]"
     run = await arena.submit(arena.document(phases, services=f"{arena.service('one')}, {arena.service('two')}"))
     await arena.wait_for(run, PhaseStarted, "calm")
     state = await fold_run(arena.journal, run)

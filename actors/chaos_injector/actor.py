@@ -1,0 +1,120 @@
+"""The chaos-injector at work: which event leads to what."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from actors.chaos_injector.drivers import Driver, ProcessFaults
+from actors.chaos_injector.faults import Faults
+from actors.chaos_injector.leases import Leases
+from actors.chaos_injector.processes import Processes
+from actors.chaos_injector.services import Services
+from actors.chaos_injector.watching import Watching
+from bus.actor import Actor, Decision, Run, Subscription, TimerDue, on
+from messages.fault_events import (
+    ActionDone,
+    ActionFailed,
+    ActionRefused,
+    FaultArmed,
+    FaultEffective,
+    FaultGone,
+    FaultInjected,
+    FaultReverted,
+    FaultRevertFailed,
+    FaultUnseen,
+    ServiceAdopted,
+    ServiceStarted,
+    ServiceStopped,
+)
+from messages.run_events import ActionRequested, ServicesReleaseRequested, ServicesRequested, UndoRequested
+from runs.state import RunState
+from targets.health import HealthProber
+from targets.process import ProcessDriver
+
+LEASE = timedelta(seconds=10)
+
+
+class ChaosInjector(Actor[RunState]):
+    """Brings services up and down, disturbs targets on request, and always knows how to undo it.
+
+    State: which leases it renews. What is active is a fold of the journal; when this process dies, the leases undo it.
+    """
+
+    name = "chaos-injector"
+    emits = (
+        ServiceStarted,
+        ServiceAdopted,
+        ServiceStopped,
+        FaultArmed,
+        FaultInjected,
+        FaultEffective,
+        FaultUnseen,
+        FaultReverted,
+        FaultRevertFailed,
+        FaultGone,
+        ActionDone,
+        ActionRefused,
+        ActionFailed,
+    )
+
+    def __init__(
+        self,
+        driver: ProcessDriver,
+        prober: HealthProber,
+        *,
+        environment: Mapping[str, str],
+        nats_url: str,
+        lease: timedelta = LEASE,
+        logs: Path | None = None,
+    ) -> None:
+        """Secrets come from `environment`; services are given `nats_url`; `logs` is where the driver writes their output."""
+        processes = Processes(driver, prober, environment=environment, nats_url=nats_url, logs=logs)
+        drivers: dict[str, Driver] = {"process": ProcessFaults(processes)}
+        self._leases = Leases(lease)
+        self._services = Services(processes)
+        self._faults = Faults(drivers, processes, self._leases)
+        self._watching = Watching(processes, self._faults.notes)
+
+    def fold(self, run: str) -> RunState:
+        return RunState(run)
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return (
+            on(ServicesRequested, self._services.bring_up, lane="entity"),
+            on(ServicesReleaseRequested, self._services.release, lane="entity"),
+            on(ActionRequested, self._faults.take, lane="entity"),
+            on(UndoRequested, self._faults.undo, lane="entity"),
+            on(TimerDue, self._faults.lapse, lane="entity"),
+            on(FaultArmed, self.keep, lane="entity"),
+            on(FaultInjected, self._watching.effect, lane="entity"),
+            on(FaultReverted, self.see_off, lane="entity"),
+        )
+
+    def active(self) -> tuple[tuple[str, str], ...]:
+        """Run and fault of every fault that this injector keeps up."""
+        return self._leases.held()
+
+    async def keep(self, event: FaultArmed, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """Renew the lease of a fault of ours; one that another injector left without a lease is undone at once."""
+        state = run.view.actions.states.get(event.fault_id)
+        if state is None or not state.active:
+            return
+        if self._leases.holds(run.id, event.fault_id):
+            await self._leases.renew(run, state)
+        elif await self._leases.has_lapsed(run, event):
+            async for decision in self._faults.revert(run, event.fault_id, "lease"):
+                yield decision
+
+    async def see_off(self, event: FaultReverted, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """Give the lease back, and say when the target is as it was."""
+        state = run.view.actions.states.get(event.fault_id)
+        if state is None or state.gone is not None:
+            return
+        await self._leases.give_back(run, event.fault_id)
+        async for decision in self._watching.normal(event, run):
+            yield decision
+
+    def closed(self, run: str) -> None:
+        self._services.forget(run)
+        self._faults.forget(run)
+        self._leases.forget(run)

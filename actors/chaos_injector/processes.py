@@ -1,0 +1,139 @@
+"""The processes of a run's services: started with secrets and tags, found again by their tags, waited for, and stopped."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from bus.actor import Run
+from messages import system
+from messages.fault_events import Identity
+from messages.system import Health, Secret, Service
+from messages.values import format_duration
+from runs.state import RunState
+from targets.errors import SecretMissing
+from targets.find import find_tagged, tags_of
+from targets.health import HealthProber, Sample, process_sample
+from targets.identity import is_alive
+from targets.process import ProcessDriver, Stopped
+from targets.secrets import resolve_env
+
+LOOK = timedelta(milliseconds=300)
+"""How long somebody may take to answer a health check for whom nobody waits."""
+POLL = 0.05
+_TAIL_BYTES, _TAIL_LINES, _TAIL_SHOWN = 4096, 6, 600
+
+
+class Processes:
+    """Reaches the services of a run that are processes of this machine."""
+
+    def __init__(
+        self, driver: ProcessDriver, prober: HealthProber, *, environment: Mapping[str, str], nats_url: str, logs: Path | None
+    ) -> None:
+        self.driver = driver
+        self.prober = prober
+        self._environment = environment
+        self._nats_url = nats_url
+        self._logs = logs
+
+    def missing_secrets(self, service: Service) -> tuple[str, ...]:
+        """The secrets of the service that the environment does not hold."""
+        try:
+            resolve_env(spec_of(service).env, self._environment)
+        except SecretMissing as missing:
+            return missing.names
+        return ()
+
+    async def start(self, run: str, name: str, service: Service) -> Identity:
+        """Start the service, tagged as this run's.
+
+        Raises:
+            TargetError: it could not be started.
+        """
+        spec = spec_of(service)
+        env = {"NATS_URL": self._nats_url, **resolve_env(spec.env, self._environment)}
+        return await self.driver.start(name, spec, env, tags_of(run, name))
+
+    async def stop(self, identity: Identity, service: Service) -> Stopped:
+        """Stop the process as its service wants to be stopped; nothing of ours is open to it then.
+
+        Raises:
+            TargetError: something of it is still there.
+        """
+        await self.let_go(service)
+        spec = spec_of(service)
+        return await self.driver.stop(identity, signal=spec.stop_signal, grace=spec.stop_grace)
+
+    async def let_go(self, service: Service) -> None:
+        """Let no check of ours keep the service from stopping."""
+        if service.health is not None:
+            await self.prober.let_go(service.health)
+
+    def current(self, run: Run[RunState], name: str) -> Identity | None:
+        """The live process that the service is now, by the journal or else by its tags."""
+        known = run.view.services.get(name)
+        if known is not None and known.identity is not None and is_alive(known.identity):
+            return known.identity
+        return find_tagged(run.id).get(name)
+
+    async def answers(self, health: Health | None) -> bool:
+        """Whether somebody answers this health check."""
+        if health is None:
+            return False
+        return (await self.prober.check(health, deadline=min(LOOK, health.deadline))).ok
+
+    async def sample(self, run: Run[RunState], name: str, service: Service) -> Sample:
+        """One look at the service's health, or at its process if it has no health checks."""
+        if service.health is None:
+            return process_sample(self.current(run, name))
+        return await self.prober.check(service.health)
+
+    async def not_ready(self, run: Run[RunState], name: str) -> str:
+        """Wait until the service is healthy; what is wrong if it is not when its time is over. Empty as well when the run ends first."""
+        service = run.view.system.spec.services[name]
+        spec = spec_of(service)
+        error = "no answer"
+        try:
+            async with asyncio.timeout(spec.ready_within.total_seconds()):
+                while not is_ending(run.view):
+                    sample = await self.sample(run, name, service)
+                    if sample.ok:
+                        return ""
+                    error = sample.error
+                    await asyncio.sleep(POLL)
+                return ""
+        except TimeoutError:
+            return f"{name} was not healthy within {format_duration(spec.ready_within)}: {error}{self._last_words(run, name, spec)}"
+
+    def _last_words(self, run: Run[RunState], name: str, spec: system.ProcessDriver) -> str:
+        known = run.view.services.get(name)
+        code = self.driver.exit_code(known.identity) if known is not None and known.identity is not None else None
+        ended = f"; it ended with code {code}" if code is not None else ""
+        output = self._output(name, spec)
+        return f"{ended}; its output: {output}" if output else ended
+
+    def _output(self, name: str, spec: system.ProcessDriver) -> str:
+        """The last lines that the service wrote, without its secrets."""
+        path = None if self._logs is None else self._logs / f"{name}.log"
+        if path is None or not path.is_file():
+            return ""
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            text = log.read().decode(errors="replace")
+        for value in spec.env.values():
+            hidden = self._environment.get(value.secret) if isinstance(value, Secret) else None
+            if hidden:
+                text = text.replace(hidden, "***")
+        return " | ".join(text.split("\n")[-_TAIL_LINES - 1 :]).strip(" |")[-_TAIL_SHOWN:]
+
+
+def spec_of(service: Service) -> system.ProcessDriver:
+    """How the process is started and stopped. Only of a service that is a process."""
+    if service.driver.process is None:
+        raise LookupError("the service is no process")
+    return service.driver.process
+
+
+def is_ending(state: RunState) -> bool:
+    """Nothing is started for this run any more."""
+    return state.aborting is not None or "release" in state.requests or state.finished is not None

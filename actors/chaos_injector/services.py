@@ -1,0 +1,164 @@
+"""Bringing the services of a run up, level by level, and taking them down again."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+
+import structlog
+
+from actors.chaos_injector.processes import Processes, is_ending
+from bus.actor import Decision, Run
+from messages.fault_events import ActionDone, ActionFailed, ActionRefused, Identity, ServiceAdopted, ServiceStarted, ServiceStopped
+from messages.run_events import ServicesReleaseRequested, ServicesRequested
+from messages.system import Health
+from messages.verdicts import Reason
+from runs.state import RunState
+from targets.errors import TargetError
+from targets.find import find_tagged, tagged_processes
+from targets.identity import is_alive
+from targets.process import Stopped
+
+_log = structlog.get_logger()
+SWEEPS = 3
+"""How often what still runs at the end is looked for."""
+
+
+class Services:
+    """Owns the processes that a System describes: starts them, and leaves none behind."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def forget(self, run: str) -> None:
+        """The run is over."""
+        self._turns.pop(run, None)
+
+    async def bring_up(self, event: ServicesRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """Start every level when the one before is healthy. Nothing is started when a secret is missing or a stranger is there."""
+        async with self._turns[run.id]:
+            if _answered(run.view, "services"):
+                return
+            ours = find_tagged(run.id)
+            names = [name for level in event.levels for name in level]
+            obstacle = self._without_secrets(run, names) or await self._strangers(run, names, ours)
+            if obstacle:
+                yield ActionRefused(action_id="services", reason=Reason.PRECONDITION, message=obstacle)
+                return
+            for level in event.levels:
+                for name in level:
+                    if is_ending(run.view):
+                        break
+                    try:
+                        yield await self._start(run, name, ours.get(name))
+                    except TargetError as error:
+                        yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
+                        return
+                problem = await self._not_ready(run, level)
+                if is_ending(run.view):
+                    yield ActionFailed(action_id="services", reason=Reason.CANCELLED, message="the run ended while its services started")
+                    return
+                if problem:
+                    yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=problem)
+                    return
+            yield ActionDone(action_id="services")
+
+    async def release(self, _event: ServicesReleaseRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """Stop what this run started, the last level first, and whatever else carries its tags."""
+        async with self._turns[run.id]:
+            if _answered(run.view, "release"):
+                return
+            problems: list[str] = []
+            for _ in range(SWEEPS):
+                problems.clear()
+                for level in self._left(run):
+                    for name, stopped in (await self._stop_level(run, level, problems)).items():
+                        known = run.view.services.get(name)
+                        if known is not None and known.running:
+                            yield ServiceStopped(service=name, number=known.starts, killed=stopped.killed, took=stopped.took)
+                if not tagged_processes(run.id):
+                    break
+            problems += [f"{tagged.service} still runs as {tagged.identity}" for tagged in tagged_processes(run.id)]
+            if problems:
+                yield ActionFailed(action_id="release", reason=Reason.REVERT_FAILED, message="; ".join(dict.fromkeys(problems)))
+            else:
+                yield ActionDone(action_id="release")
+
+    def _without_secrets(self, run: Run[RunState], names: Iterable[str]) -> str:
+        services = run.view.system.spec.services
+        missing = {name: self._processes.missing_secrets(services[name]) for name in names}
+        told = [f"{name} needs the secret {secret}" for name, secrets in missing.items() for secret in secrets]
+        return f"{'; '.join(told)}: set it in the injector's environment" if told else ""
+
+    async def _strangers(self, run: Run[RunState], names: Iterable[str], ours: dict[str, Identity]) -> str:
+        """Who answers already though this run has not started it."""
+        services = run.view.system.spec.services
+        unknown = {name: services[name].health for name in names if name not in ours and name not in run.view.services}
+        async with asyncio.TaskGroup() as tasks:
+            looks = {name: tasks.create_task(self._processes.answers(health)) for name, health in unknown.items()}
+        for name, look in looks.items():
+            health = unknown[name]
+            if look.result() and health is not None:
+                return f"a process that this run did not start already answers {address_of(health)} ({name}); stop it first"
+        return ""
+
+    async def _start(self, run: Run[RunState], name: str, tagged: Identity | None) -> ServiceStarted | ServiceAdopted:
+        """The service's process: one that an injector of this run started before it died, or a new one."""
+        known = run.view.services.get(name)
+        starts = known.starts if known is not None else 0
+        if known is not None and known.identity is not None and known.running and is_alive(known.identity):
+            return ServiceAdopted(service=name, number=starts, identity=known.identity)
+        if tagged is not None:
+            return ServiceAdopted(service=name, number=starts + 1, identity=tagged)
+        identity = await self._processes.start(run.id, name, run.view.system.spec.services[name])
+        return ServiceStarted(service=name, number=starts + 1, identity=identity)
+
+    async def _not_ready(self, run: Run[RunState], level: Iterable[str]) -> str:
+        async with asyncio.TaskGroup() as tasks:
+            waits = [tasks.create_task(self._processes.not_ready(run, name)) for name in level]
+        return "; ".join(problem for wait in waits if (problem := wait.result()))
+
+    def _left(self, run: Run[RunState]) -> list[dict[str, set[Identity]]]:
+        """What is to be stopped: the services that run, in the reverse of their levels, with every process that is theirs."""
+        left: defaultdict[str, set[Identity]] = defaultdict(set)
+        for tagged in tagged_processes(run.id):
+            left[tagged.service].add(tagged.identity)
+        for name, known in run.view.services.items():
+            if known.running and known.identity is not None:
+                left[name].add(known.identity)
+        levels = reversed(run.view.system.start_levels())
+        return [{name: left[name] for name in level if name in left} for level in levels]
+
+    async def _stop_level(self, run: Run[RunState], level: dict[str, set[Identity]], problems: list[str]) -> dict[str, Stopped]:
+        """Stop the services of a level at once; those that are down."""
+        async with asyncio.TaskGroup() as tasks:
+            stops = {name: tasks.create_task(self._stop(run, name, those, problems)) for name, those in level.items()}
+        return {name: stopped for name, stop in stops.items() if (stopped := stop.result()) is not None}
+
+    async def _stop(self, run: Run[RunState], name: str, those: set[Identity], problems: list[str]) -> Stopped | None:
+        service, result = run.view.system.spec.services[name], None
+        try:
+            for identity in those:
+                stopped = await self._processes.stop(identity, service)
+                result = stopped if result is None or stopped.took > result.took else result
+        except TargetError as error:
+            problems.append(f"{name} could not be stopped: {error}")
+            return None
+        _log.info("service.stopped", run=run.id, service=name, processes=len(those))
+        return result
+
+
+def address_of(health: Health) -> str:
+    """Where a health check asks."""
+    if health.http is not None:
+        return health.http.url
+    if health.grpc is not None:
+        return health.grpc.address
+    if health.tcp is not None:
+        return health.tcp.address
+    return " ".join(health.command.argv) if health.command is not None else "nothing"
+
+
+def _answered(view: RunState, request: str) -> bool:
+    known = view.requests.get(request)
+    return known is None or known.outcome is not None

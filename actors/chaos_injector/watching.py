@@ -1,0 +1,102 @@
+"""Seeing, by other means than the driver's, that a fault took hold and that its target is normal again."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
+from typing import Literal, TypeVar, cast
+
+from actors.chaos_injector.outcomes import since
+from actors.chaos_injector.processes import Processes
+from bus.actor import Decision, Run
+from messages.fault_events import ActionDone, FaultEffective, FaultGone, FaultInjected, FaultReverted, FaultUnseen
+from messages.scenario import Action
+from runs.faults import ActionState
+from runs.state import RunState
+from targets.effects import saw_effect, saw_normal
+
+T = TypeVar("T")
+Disturbing = Literal["stop", "kill", "restart", "pause"]
+POLL = 0.05
+LAST_LOOK = timedelta(milliseconds=50)
+"""The least time for a look at an effect, however late it is."""
+SLACK = timedelta(seconds=10)
+"""How much longer than the recovery's bound the target is watched."""
+
+
+class Watching:
+    """Watches faults from outside."""
+
+    def __init__(self, processes: Processes, notes: dict[tuple[str, str], str]) -> None:
+        self._processes = processes
+        self._notes = notes
+
+    async def effect(self, event: FaultInjected, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """Say what was seen of the fault, or that nothing was in the time in which it had to be."""
+        state = run.view.actions.states.get(event.fault_id)
+        if state is None or state.armed is None or state.armed.before is None or state.effective is not None or state.unseen:
+            return
+        bound, action = _effect_within(state.request.action), state.request.action
+        left = max(bound - (run.now() - (state.injected or run.now())), LAST_LOOK)
+        look = saw_effect(
+            cast("Disturbing", action.action),
+            state.armed.before,
+            run.view.system.spec.services[state.armed.target],
+            self._processes.prober,
+            current=lambda: self._processes.current(run, state.request.target),
+            within=left,
+        )
+        how = await _unless(look, lambda: _undone(state))
+        seen = time.monotonic()
+        if how is None:
+            yield FaultUnseen(fault_id=event.fault_id, within=_stayed(state, bound))
+        else:
+            yield FaultEffective(fault_id=event.fault_id, how=how, ago=since(seen))
+
+    async def normal(self, event: FaultReverted, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """Say when the target is normal again, as long as anybody asks."""
+        state = run.view.actions.states[event.fault_id]
+        target = state.request.target
+        look = saw_normal(
+            run.view.system.spec.services[target],
+            self._processes.prober,
+            current=lambda: self._processes.current(run, target),
+            within=run.view.system.spec.steady_state.recover + SLACK,
+        )
+        back = await _unless(look, lambda: "release" in run.view.requests or run.view.finished is not None)
+        seen = time.monotonic()
+        if not back:
+            return
+        identity, by = self._processes.current(run, target), "itself" if event.found_undone else "undo"
+        ago = since(seen)
+        yield FaultGone(fault_id=event.fault_id, restored_by=cast("Literal['itself', 'undo']", by), identity=identity, ago=ago)
+        note = self._notes.pop((run.id, event.fault_id), "")
+        if note:
+            yield ActionDone(action_id=event.fault_id, message=note)
+
+
+def _effect_within(action: Action) -> timedelta:
+    return action.effect_within if action.for_ is None else min(action.effect_within, action.for_)
+
+
+def _undone(state: ActionState) -> bool:
+    """Nothing can be seen of it any more; a restart is proved by its new process later too."""
+    return state.reverted is not None and not state.request.action.spec.ends_itself
+
+
+def _stayed(state: ActionState, bound: timedelta) -> timedelta:
+    if state.reverted is None or state.injected is None:
+        return bound
+    return min(bound, max(state.reverted - state.injected, timedelta()))
+
+
+async def _unless(look: Coroutine[None, None, T], over: Callable[[], bool]) -> T | None:
+    """What the look found; None when it is over before. There is always time for a first glance."""
+    async with asyncio.TaskGroup() as tasks:
+        looking = tasks.create_task(look)
+        while not looking.done():
+            await asyncio.wait({looking}, timeout=POLL)
+            if over() and not looking.done():
+                looking.cancel()
+                await asyncio.wait({looking})
+    return None if looking.cancelled() else looking.result()

@@ -1,0 +1,5 @@
+"""The observer: records which facts matter to a run, and up to when it has looked."""
+
+from actors.observer.actor import Observer
+
+__all__ = ["Observer"]

@@ -1,0 +1,111 @@
+"""The observer at work: one watch per run, and one lane in which all that it finds is said."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from actors.observer.events import Streams
+from actors.observer.evidence import EvidenceStore, name_of, packed
+from actors.observer.health import Prober
+from actors.observer.view import ObserverView
+from actors.observer.watch import Watch
+from actors.observer.watermarks import finished_stages
+from bus.actor import Actor, Decision, Run, Subscription, on, whenever
+from bus.cancelling import end
+from bus.errors import BusError, NoAnswer
+from messages.events import RunEvent
+from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from messages.run_events import PhaseFinished, RunAccepted
+
+
+class Observer(Actor[ObserverView]):
+    """Records which facts matter to a run, and up to when it has looked.
+
+    State: what was sampled and read since the last thing said; after a restart the events are read again, the samples are a gap.
+    """
+
+    name = "observer"
+    emits = (ServiceDown, ServiceUp, ProbeSummary, EventMatched, EventCounted, StreamGap, EvidenceStored, ObservedUntil)
+
+    def __init__(self, prober: Prober, events: Streams, evidence: EvidenceStore) -> None:
+        self._prober = prober
+        self._events = events
+        self._evidence = evidence
+        self._watches: dict[str, Watch] = {}
+        self._working: set[asyncio.Task[None]] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def fold(self, run: str) -> ObserverView:
+        return ObserverView(run)
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return (
+            on(RunAccepted, self.prepare, lane="entity"),
+            on(PhaseFinished, self.keep_evidence, lane="entity"),
+            whenever(self.report),
+        )
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self._tasks = None
+                self._watches.clear()
+                await end(self._working)
+
+    def closed(self, run: str) -> None:
+        watch = self._watches.pop(run, None)
+        if watch is not None:
+            watch.stop()
+
+    async def prepare(self, event: RunAccepted, _run: Run[ObserverView]) -> AsyncIterator[Decision]:
+        """See to it that the system's events are captured before its services start."""
+        try:
+            await self._events.prepare(event.system.name, event.system.spec.events)
+        except NoAnswer:
+            raise
+        except BusError:  # the watch meets it again, and records it as a gap
+            pass
+        yield ()
+
+    async def keep_evidence(self, event: PhaseFinished, run: Run[ObserverView]) -> AsyncIterator[Decision]:
+        """Put the raw matches of a stage into the evidence store once they were all read."""
+        stage, watch = run.view.state.stages.get(event.phase), self._watch(run)
+        if stage is None or stage.finished is None or watch is None or event.phase in run.view.stored:
+            return
+        if watch.events.matching.followed and await watch.events.passed(stage.finished):
+            matches = list(watch.events.matching.between(stage.started, stage.finished))
+            data = await asyncio.to_thread(packed, matches)
+            stored = await self._evidence.put(name_of(run.id, event.phase), data)
+            count = sum(len(rows) for _, rows in matches)
+            watch.say_stored(
+                EvidenceStored(stage=event.phase, name=stored.name, size=stored.size, sha256=stored.sha256, matches=count),
+            )
+        yield ()
+
+    async def report(self, _event: RunEvent | None, run: Run[ObserverView]) -> AsyncIterator[Decision]:
+        """Say what was found since the last call. Only this writes, so that no two lanes compete for an entity's guard."""
+        watch = self._watch(run)
+        if watch is None:
+            return
+        if run.view.state.finished is None:
+            run.wake_at(watch.plan())
+        for decision in watch.decisions():
+            yield decision
+        if run.view.state.finished is None:
+            run.wake_at(watch.plan())
+        elif not watch.events.matching.followed or all(s.name in run.view.stored for s, _ in finished_stages(run.view.state)):
+            watch.stop()
+
+    def _watch(self, run: Run[ObserverView]) -> Watch | None:
+        """The watch over a run that has started and was not over when this actor came to it."""
+        state = run.view.state
+        if run.id not in self._watches and self._tasks is not None and state.started is not None and state.finished is None:
+            watch = self._watches[run.id] = Watch(run, self._prober, self._events)
+            task = self._tasks.create_task(watch.work(), name=f"watch:{run.id}")
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+        return self._watches.get(run.id)

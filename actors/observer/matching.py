@@ -1,0 +1,157 @@
+"""Which service events each claim matches, and what is counted of them in its window. Pure."""
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from sys import intern
+
+from messages.claims import Claim, Matcher, ServiceEvent, Tally, Window
+from messages.expressions import ExpressionError
+from messages.observations import Match
+from runs.windows import counts_until
+
+KEPT = 200_000
+"""Matches that are kept for each claim; later ones are only counted."""
+LONGEST_KEY = 512
+"""Characters that a key may have."""
+_at = itemgetter(4)
+
+Row = tuple[str, str, str, int, datetime, str | None]
+"""A match as it is kept: id, type, source, sequence, stored time, key. A sixth of the size of a `Match`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a claim has matched in its window."""
+
+    tally: Tally
+    count: int
+    errors: int
+    error: str | None
+    cut: bool
+    """Matches beyond those that are kept were counted alone, though the claim needs to know each."""
+
+
+class Instants:
+    """Many instants, in order, in little space."""
+
+    def __init__(self) -> None:
+        self._seconds = array("d")
+
+    def add(self, instant: datetime) -> None:
+        """Add one; cheap when it is the latest."""
+        seconds = instant.timestamp()
+        if not self._seconds or seconds >= self._seconds[-1]:
+            self._seconds.append(seconds)
+        else:
+            self._seconds.insert(bisect_right(self._seconds, seconds), seconds)
+
+    def count(self, start: datetime, end: datetime | None) -> int:
+        """How many lie in [start, end)."""
+        last = len(self._seconds) if end is None else bisect_left(self._seconds, end.timestamp())
+        return max(0, last - bisect_left(self._seconds, start.timestamp()))
+
+
+class Followed:
+    """What one claim matches in a run, and its count over the window as far as that is known."""
+
+    def __init__(self, name: str, claim: Claim, phase: str | None, matcher: Matcher) -> None:
+        self.name = name
+        self.claim = claim
+        self.phase = phase
+        self.types = matcher.types
+        self._matcher = matcher
+        self.rows: list[Row] = []
+        self._beyond = Instants()
+        self._full = False
+        self._errors = Instants()
+        self._error: str | None = None
+        self._tally = matcher.tally()
+        self._bounds: tuple[datetime | None, ...] = ()
+        self._next = 0
+
+    def see(self, event: ServiceEvent) -> None:
+        """Look at the next event."""
+        try:
+            match = self._matcher.match(event)
+            if match is not None and match.key is not None and len(match.key) > LONGEST_KEY:
+                raise ExpressionError(f"the key is longer than {LONGEST_KEY} characters")
+        except (ExpressionError, OverflowError, RecursionError) as error:
+            self._errors.add(event.at)
+            self._error = self._error or str(error)
+            return
+        if match is not None:
+            self._keep(event, match.key)
+
+    def count(self, window: Window) -> Counted:
+        """What was matched so far in this window, which has opened."""
+        opens, closes, grace = window.opens, window.closes, counts_until(self.claim, window)
+        assert opens is not None  # noqa: S101  a precondition, not a check of input
+        bounds = (opens, closes, grace)
+        if bounds != self._bounds and self._stale(opens, closes, grace):
+            self._tally, self._next = self._matcher.tally(), bisect_left(self.rows, opens, key=_at)
+        self._bounds = bounds
+        while self._next < len(self.rows) and (closes is None or _at(self.rows[self._next]) < closes):
+            row = self.rows[self._next]
+            self._tally.see(as_match(row), in_grace=grace is not None and row[4] >= grace)
+            self._next += 1
+        beyond = self._beyond.count(opens, closes)
+        errors = self._errors.count(opens, closes)
+        cut = beyond > 0 and type(self._tally) is not Tally
+        return Counted(self._tally, self._tally.count + beyond, errors, self._error if errors else None, cut)
+
+    def between(self, start: datetime, end: datetime) -> list[Row]:
+        """The kept matches stored in [start, end)."""
+        return self.rows[bisect_left(self.rows, start, key=_at) : bisect_left(self.rows, end, key=_at)]
+
+    def _stale(self, opens: datetime, closes: datetime | None, grace: datetime | None) -> bool:
+        """Whether something was counted that now lies elsewhere."""
+        if not self._bounds or self._bounds[0] != opens:
+            return True
+        counted = _at(self.rows[self._next - 1]) if self._next else None
+        ends = [end for end in (closes, grace, *self._bounds[1:]) if end is not None]
+        return counted is not None and any(counted >= end for end in ends)
+
+    def _keep(self, event: ServiceEvent, key: str | None) -> None:
+        if self._full or len(self.rows) >= KEPT:
+            self._full = True
+            self._beyond.add(event.at)
+            return
+        row = (event.id, intern(event.type), intern(event.source), event.sequence, event.at, key)
+        if not self.rows or event.at >= _at(self.rows[-1]):
+            self.rows.append(row)
+        else:  # of several streams one may be read ahead of another
+            insort(self.rows, row, key=_at)
+            self._bounds = ()
+
+
+class Matching:
+    """The claims of a run that follow events, found by the types that they can match."""
+
+    def __init__(self, claims: Mapping[str, tuple[Claim, str | None]], names: Mapping[str, frozenset[str]]) -> None:
+        found = ((name, claim, phase, claim.matcher(names)) for name, (claim, phase) in claims.items() if claim.follows_events)
+        self.followed = [Followed(name, claim, phase, matcher) for name, claim, phase, matcher in found if matcher is not None]
+        self._by_type: dict[str, list[Followed]] = {}
+        self._any = [followed for followed in self.followed if followed.types is None]
+        for name in {name for followed in self.followed for name in followed.types or ()}:
+            self._by_type[name] = [f for f in self.followed if f.types is None or name in f.types]
+        self.seen = Instants()
+
+    def see(self, event: ServiceEvent) -> None:
+        """Look at the next event for every claim that may match it."""
+        self.seen.add(event.at)
+        for followed in self._by_type.get(event.type, self._any):
+            followed.see(event)
+
+    def between(self, start: datetime, end: datetime) -> Iterable[tuple[str, list[Row]]]:
+        """Per claim its kept matches stored in [start, end)."""
+        return [(followed.name, followed.between(start, end)) for followed in self.followed]
+
+
+def as_match(row: Row) -> Match:
+    """A kept match as the journal has it."""
+    name, type_, source, sequence, at, key = row
+    return Match(id=name, type=type_, source=source, sequence=sequence, at=at, key=key)

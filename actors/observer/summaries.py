@@ -1,0 +1,81 @@
+"""A probe's ticks, cut into summaries of about a second with no hole between them. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from messages.observations import ProbeSummary
+
+SPAN = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One tick on the server's clock."""
+
+    at: datetime
+    """Its intended start."""
+    ok: bool
+    missed: bool
+    took: timedelta
+
+
+class Summaries:
+    """Collects the ticks of one probe from an instant on, in order, and sums them up."""
+
+    def __init__(self, probe: str, start: datetime) -> None:
+        self._probe = probe
+        self._ticks: deque[Sampled] = deque()
+        self._cuts: deque[tuple[datetime, datetime]] = deque()
+        self.start = start
+        """Where the next summary starts."""
+
+    def add(self, tick: Sampled) -> None:
+        """Take in the next tick."""
+        self._ticks.append(tick)
+
+    def leave_out(self, start: datetime, end: datetime) -> None:
+        """Nothing was sent in this span: no summary may cover it."""
+        self._cuts.append((start, end))
+
+    def through(self, until: datetime, edges: Iterable[datetime], *, rest: bool = False) -> list[ProbeSummary]:
+        """The summaries that end at `until` or before, cut at the edges; with `rest` the last one is as short as it must be."""
+        ends = deque(sorted({*(edge for edge in edges if edge > self.start), *(start for start, _ in self._cuts)}))
+        found = []
+        while True:
+            self._skip()
+            while ends and ends[0] <= self.start:
+                ends.popleft()
+            end = min(self.start + SPAN, ends[0]) if ends else self.start + SPAN
+            if end > until:
+                break
+            found.append(self._take(end))
+        if rest and self.start < until:
+            found.append(self._take(until))
+        return found
+
+    def _skip(self) -> None:
+        while self._cuts and self._cuts[0][0] <= self.start:
+            _, end = self._cuts.popleft()
+            while self._ticks and self._ticks[0].at < end:
+                self._ticks.popleft()
+            self.start = max(self.start, end)
+
+    def _take(self, end: datetime) -> ProbeSummary:
+        ticks = []
+        while self._ticks and self._ticks[0].at < end:
+            ticks.append(self._ticks.popleft())
+        ok = sum(tick.ok for tick in ticks)
+        summary = ProbeSummary(
+            probe=self._probe,
+            start=self.start,
+            end=end,
+            count=len(ticks),
+            ok=ok,
+            failed=len(ticks) - ok,
+            missed=sum(tick.missed for tick in ticks),
+            slowest=max((tick.took for tick in ticks), default=timedelta()),
+        )
+        self.start = end
+        return summary

@@ -1,0 +1,60 @@
+"""What the observer knows of a run from its journal: the run's state, and what was already said of it."""
+
+from datetime import datetime
+
+from messages.events import Recorded, RunEvent
+from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from runs.state import RunState
+
+
+class ObserverView:
+    """A fold of one run's journal. What the observer numbers goes on where the journal ends."""
+
+    def __init__(self, run: str) -> None:
+        self.state = RunState(run)
+        self.up: dict[str, bool] = {}
+        """What was last said of each service."""
+        self.transitions: dict[str, int] = {}
+        self.gaps: dict[str, int] = {}
+        self.marks: dict[str, int] = {}
+        self.matched: dict[str, EventMatched] = {}
+        """The newest of each claim."""
+        self.sampled_until: dict[str, datetime] = {}
+        """The end of each probe's newest summary."""
+        self.counted_until: datetime | None = None
+        self.read_first: int | None = None
+        """Through which sequence the event stream was read when that was said first."""
+        self.mark: ObservedUntil | None = None
+        self.ended: set[str] = set()
+        """The stages whose end was observed."""
+        self.stored: set[str] = set()
+        """The stages whose evidence is stored."""
+
+    def apply(self, recorded: Recorded[RunEvent]) -> None:
+        """Take in the next event."""
+        self.state.apply(recorded)
+        event = recorded.event
+        match event:
+            case ServiceDown() | ServiceUp():
+                self.up[event.service] = isinstance(event, ServiceUp)
+                self.transitions[event.service] = event.number
+            case ProbeSummary():
+                self.sampled_until[event.probe] = event.end
+            case EventMatched():
+                self.matched[event.assertion] = event
+            case EventCounted():
+                self.counted_until = event.end
+            case StreamGap():
+                self.gaps[event.source] = event.number
+            case EvidenceStored():
+                self.stored.add(event.stage)
+            case ObservedUntil():
+                self._marked(event)
+
+    def _marked(self, event: ObservedUntil) -> None:
+        self.marks[event.stage] = event.number
+        self.mark = event
+        if event.kind == "end":
+            self.ended.add(event.stage)
+        if self.read_first is None and event.events is not None:
+            self.read_first = event.through

@@ -1,0 +1,223 @@
+"""The watch over one run: what its probes and its reading of events have found, as events in the order in which they may be said."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from actors.observer.events import EventReading, Streams
+from actors.observer.health import Probe, Prober, Probing, bound_of
+from actors.observer.matching import Followed
+from actors.observer.transitions import Change
+from actors.observer.view import ObserverView
+from actors.observer.watermarks import OFTEN, SELDOM, edges, ends, finished_stages, interval, next_after, stage_name
+from bus.actor import Decision, Run
+from bus.cancelling import end
+from messages.claims import Window
+from messages.observations import (
+    EventCounted,
+    EventMatched,
+    EvidenceStored,
+    ObservedUntil,
+    ProbeSummary,
+    ServiceDown,
+    ServiceUp,
+    StreamGap,
+)
+from runs.windows import window_of
+
+
+class Watch:
+    """Observes one run from its start on. Probing and reading never wait for the journal; what they find waits to be said."""
+
+    def __init__(self, run: Run[ObserverView], prober: Prober, streams: Streams) -> None:
+        self._run = run
+        self._view = run.view
+        self._probing = Probing(prober, run, self._news)
+        self.events = EventReading(streams, run, self._news, self._fresh)
+        self.evidence: dict[str, EvidenceStored] = {}
+        """What was stored and is still to be said."""
+        self._matched_at: dict[str, datetime] = {}
+        self._marked_at: datetime | None = None
+        self._stopped = asyncio.Event()
+
+    async def work(self) -> None:
+        """Observe until stopped."""
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(self._probing.run()), tasks.create_task(self.events.run())]
+            try:
+                await self._stopped.wait()
+            finally:
+                await end(work)
+
+    def stop(self) -> None:
+        """The run is over."""
+        self._stopped.set()
+        self.events.stop()
+
+    def say_stored(self, stored: EvidenceStored) -> None:
+        """Say that evidence is stored."""
+        self.evidence[stored.stage] = stored
+        self._news()
+
+    def decisions(self) -> Iterator[Decision]:
+        """What is to be said now. Each is made when the one before is stored; a watermark comes after all that it covers."""
+        state = self._view.state
+        if "release" in state.requests or state.finished is not None:
+            self._probing.stop()
+        probes, events, through = self._probing.until, self.events.until, self.events.through
+        self.events.pause = interval(state).total_seconds()
+        if state.finished is None:
+            yield from self._changes()
+            yield from self._gaps()
+            yield (*self._summaries(), *self._matched(events, through), *self._counted(events))
+            yield from self._marks(probes, events if self.events.subjects else None, through)
+        yield from self._stored()
+
+    def plan(self) -> datetime:
+        """Aim at the next known end; when to look again if nothing happens."""
+        known, now = ends(self._view.state), self._run.now()
+        mark = self._view.mark
+        self._probing.aim(next_after(known, mark.probes if mark else None))
+        self.events.aim(next_after(known, self.events.until))
+        coming = next_after(known, now)
+        soon = now + interval(self._view.state)
+        return min(soon, coming) if coming is not None else soon
+
+    def _news(self) -> None:
+        self._run.wake_at(self._run.now())
+
+    def _fresh(self) -> None:
+        self._run.wake_at(self._run.now() + OFTEN)
+
+    def _changes(self) -> Iterator[Decision]:
+        for probe in self._probing.probes:
+            while probe.changes and not self._held_back(probe):
+                if self._view.up.get(probe.name) is not probe.changes[0].up:
+                    yield self._transition(probe, probe.changes[0])
+                probe.changes.popleft()
+
+    def _held_back(self, probe: Probe) -> bool:
+        """A service that was never up need not be called down while the run is starting it."""
+        if probe.changes[0].up or probe.name in self._view.up or self._view.state.stages:
+            return False
+        if len(probe.changes) > 1:
+            probe.changes.popleft()
+            return False
+        return True
+
+    def _transition(self, probe: Probe, change: Change) -> ServiceUp | ServiceDown:
+        at, number = self._run.instant(change.at), self._view.transitions.get(probe.name, 0) + 1
+        looked = self._view.sampled_until.get(probe.name, at)
+        bound, ago = bound_of(change, probe.every, at - looked), max(self._run.now() - at, timedelta())
+        if change.up:
+            return ServiceUp(service=probe.name, number=number, ago=ago, error_bound=bound)
+        return ServiceDown(
+            service=probe.name, number=number, ago=ago, error_bound=bound, took=change.took, check=change.check, error=change.error
+        )
+
+    def _gaps(self) -> Iterator[Decision]:
+        for probe in self._probing.probes:
+            while probe.unsent:
+                start, until = probe.unsent[0]
+                yield self._gap(probe.name, start, until, "no sample was sent")
+                probe.unsent.popleft()
+        while self.events.untold:
+            lost = self.events.untold[0]
+            yield self._gap("events", lost.start, min(lost.end, self._run.now()), lost.why)
+            self.events.untold.popleft()
+
+    def _gap(self, source: str, start: datetime, until: datetime, why: str) -> StreamGap:
+        return StreamGap(source=source, number=self._view.gaps.get(source, 0) + 1, start=start, end=until, why=why)
+
+    def _summaries(self) -> Iterator[ProbeSummary]:
+        cuts = edges(self._view.state)
+        for probe in self._probing.probes:
+            until = probe.until
+            if until is not None:
+                yield from probe.summaries(until, cuts, rest=self._probing.over)
+
+    def _matched(self, until: datetime | None, through: int) -> Iterator[EventMatched]:
+        for followed in self.events.matching.followed if until is not None else ():
+            window = window_of(self._view.state, followed.claim, followed.phase)
+            if window.opens is not None and until is not None:
+                final = window.closes is not None and until >= window.closes
+                if self._is_due(followed, window, final=final):
+                    event = self._match(followed, window, (until, through, final))
+                    if final or _differs(event, self._view.matched.get(followed.name)):
+                        self._matched_at[followed.name] = self._run.now()
+                        yield event
+
+    def _is_due(self, followed: Followed, window: Window, *, final: bool) -> bool:
+        said = self._view.matched.get(followed.name)
+        if said is not None and said.final and (said.opens, said.closes) == (window.opens, window.closes):
+            return False
+        opened = self._view.state.assertions.get(followed.name)
+        if final or opened is None or opened.verdict is None:
+            last = self._matched_at.get(followed.name)
+            return final or last is None or self._run.now() - last >= SELDOM
+        return False
+
+    def _match(self, followed: Followed, window: Window, read: tuple[datetime, int, bool]) -> EventMatched:
+        counted, said = followed.count(window), self._view.matched.get(followed.name)
+        opens, closes = window.opens or read[0], window.closes
+        lost = any(lost.end > opens and (closes is None or lost.start < closes) for lost in self.events.lost)
+        return EventMatched(
+            assertion=followed.name,
+            number=said.number + 1 if said else 1,
+            opens=opens,
+            closes=closes,
+            until=read[0],
+            through=read[1],
+            final=read[2],
+            count=counted.count,
+            seen=self.events.matching.seen.count(opens, closes),
+            errors=counted.errors,
+            error=counted.error,
+            gap=lost or counted.cut,
+            first=counted.tally.first,
+            last=counted.tally.last,
+            kept=counted.tally.kept,
+            keys=counted.tally.keys,
+        )
+
+    def _counted(self, until: datetime | None) -> list[EventCounted]:
+        return self.events.counting.through(until, self._view.counted_until) if until is not None else []
+
+    def _marks(self, probes: datetime | None, events: datetime | None, through: int) -> Iterator[Decision]:
+        view, now = self._view, self._run.now()
+        for stage, finished in finished_stages(view.state):
+            if stage.name not in view.ended and self._passed(probes, events, finished):
+                yield self._mark(stage.name, (probes, events, through), end_of_stage=True)
+                self._marked_at = now
+        late = self._marked_at is None or now - self._marked_at >= interval(view.state)
+        if (late or self._crossed(probes)) and (view.mark is None or (probes, events) != (view.mark.probes, view.mark.events)):
+            yield self._mark(stage_name(view.state), (probes, events, through), end_of_stage=False)
+            self._marked_at = now
+
+    def _passed(self, probes: datetime | None, events: datetime | None, instant: datetime) -> bool:
+        probed = not self._probing.probes or self._probing.over or (probes is not None and probes >= instant)
+        return probed and (not self.events.subjects or (events is not None and events >= instant))
+
+    def _crossed(self, probes: datetime | None) -> bool:
+        """Whether a known end was passed since the last watermark."""
+        mark = self._view.mark
+        passed = next_after(ends(self._view.state), mark.probes if mark else None)
+        return probes is not None and passed is not None and passed <= probes
+
+    def _mark(self, stage: str, reached: tuple[datetime | None, datetime | None, int], *, end_of_stage: bool) -> ObservedUntil:
+        probes, events, through = reached
+        number, kind = self._view.marks.get(stage, 0) + 1, "end" if end_of_stage else "progress"
+        return ObservedUntil(stage=stage, number=number, probes=probes, events=events, through=through, kind=kind)  # type: ignore[arg-type]
+
+    def _stored(self) -> Iterator[Decision]:
+        for stage, stored in list(self.evidence.items()):
+            if stage not in self._view.stored:
+                yield stored
+            del self.evidence[stage]
+
+
+def _differs(event: EventMatched, said: EventMatched | None) -> bool:
+    if said is None:
+        return True
+    old = (said.opens, said.closes, said.count, said.seen, said.errors, said.gap, said.final)
+    return old != (event.opens, event.closes, event.count, event.seen, event.errors, event.gap, event.final)

@@ -1,0 +1,509 @@
+"""The chaos-injector on a real journal and real processes; the test plays the scheduler."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from actors.chaos_injector import ChaosInjector
+from bus.clock import ServerClock
+from bus.connection import Connection
+from bus.journal import Journal, Line
+from bus.runtime import ActorRuntime, NoMetrics, Reading
+from bus.subjects import Subjects, partition_of
+from bus.topology import Names, ensure_topology
+from messages.events import Recorded, RunEvent
+from messages.fault_events import (
+    ActionDone,
+    ActionFailed,
+    ActionRefused,
+    FaultArmed,
+    FaultEffective,
+    FaultGone,
+    FaultInjected,
+    FaultReverted,
+    FaultRevertFailed,
+    FaultUnseen,
+    Identity,
+    ServiceAdopted,
+    ServiceStarted,
+    ServiceStopped,
+    Undo,
+)
+from messages.ids import new_run_id
+from messages.run_events import (
+    ActionRequested,
+    RunAborting,
+    RunAccepted,
+    RunStarted,
+    ServicesReleaseRequested,
+    ServicesRequested,
+    UndoRequested,
+)
+from messages.scenario import Action, Scenario
+from messages.system import System
+from messages.verdicts import Reason
+from targets.find import find_tagged, tagged_processes, tags_of
+from targets.group import is_halted
+from targets.health import HealthProber
+from targets.identity import is_alive
+from targets.process import ProcessDriver
+
+E_ = TypeVar("E_", bound=RunEvent)
+NAMESPACE, KEY = "test-coordinator", "k"
+SERVER = """
+import signal, socket, sys
+if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = server.accept()
+    connection.recv(9999)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    connection.close()
+"""
+
+
+class Stand:
+    """A run's journal, and the scheduler's pen."""
+
+    def __init__(self, journal: Journal, url: str, logs: Path) -> None:
+        self.journal = journal
+        self.logs = logs
+        self.lines: list[Line] = []
+        self.run = new_run_id(journal.clock.now())
+        self._url = url
+        self._news = asyncio.Event()
+
+    def deliver(self, line: Line) -> None:
+        self.lines.append(line)
+        self._news.set()
+
+    async def say(self, *events: RunEvent, actor: str = "scheduler") -> None:
+        for event in events:
+            await self.journal.write(partition_of(KEY), self.run, actor, event, None, None)
+
+    async def until(self, type_: type[E_], entity: str | None = None, count: int = 1) -> Recorded[E_]:
+        async with asyncio.timeout(12):
+            while len(found := self.all(type_, entity)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return found[-1]
+
+    def all(self, type_: type[E_], entity: str | None = None) -> list[Any]:
+        return [line for line in self.lines if isinstance(line.event, type_) and entity in {None, line.entity}]
+
+    async def begin(self, **services: dict[str, Any]) -> System:
+        """Accept a run of these services and ask for them."""
+        document = {"metadata": {"name": "s"}, "spec": {"services": {name.replace("_", "-"): one for name, one in services.items()}}}
+        system = System.model_validate(document, strict=False)
+        scenario = Scenario.model_validate(
+            {"metadata": {"name": "x"}, "spec": {"system": "s", "phases": [{"name": "chaos"}]}}, strict=False
+        )
+        await self.say(RunAccepted(key=KEY, scenario=scenario, system=system, submitted=datetime(2026, 1, 1, tzinfo=UTC)))
+        await self.say(RunStarted(), ServicesRequested(levels=system.start_levels()))
+        return system
+
+    async def up(self, **services: dict[str, Any]) -> None:
+        await self.begin(**services)
+        await self.until(ActionDone, "services")
+
+    async def act(self, action: str, target: str = "engine", id_: str = "f", **options: Any) -> None:
+        about = Action.model_validate({"id": id_, "target": target, "action": action, **options}, strict=False)
+        await self.say(ActionRequested(fault_id=id_, phase="chaos", target=target, action=about))
+
+    async def undo(self, id_: str = "f") -> None:
+        await self.say(UndoRequested(fault_id=id_, why="phase"))
+
+    async def release(self) -> None:
+        await self.say(ServicesReleaseRequested())
+        await self.until(ActionDone, "release")
+
+    def about(self, fault: str = "f") -> list[type[RunEvent]]:
+        return [type(line.event) for line in self.lines if line.entity == fault and line.actor == "chaos-injector"]
+
+    @asynccontextmanager
+    async def injector(self, *, lease: float = 10, secrets: dict[str, str] | None = None) -> AsyncIterator[ChaosInjector]:
+        """An injector at work until the block ends; then it dies where it stands."""
+        driver = ProcessDriver(environment={"PATH": os.environ["PATH"]}, logs=self.logs)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(driver.aclose)
+            prober = await stack.enter_async_context(HealthProber())
+            span, environment = timedelta(seconds=lease), secrets or {}
+            actor = ChaosInjector(driver, prober, environment=environment, nats_url=self._url, lease=span, logs=self.logs)
+            runtime = ActorRuntime(actor, self.journal, NoMetrics())
+            await stack.enter_async_context(runtime.working())
+            reading = Reading(self.journal, [runtime])
+            async with asyncio.TaskGroup() as tasks:
+                task = tasks.create_task(reading.run())
+                await reading.caught_up.wait()
+                yield actor
+                task.cancel()
+
+
+@pytest.fixture
+async def stand(connection: Connection, bus_url: str, tmp_path: Path) -> AsyncIterator[Stand]:
+    await ensure_topology(connection.js, NAMESPACE)
+    journal = Journal(connection, Subjects(NAMESPACE), Names(NAMESPACE).runs, ServerClock())
+    await journal.last_sequence()
+    stand = Stand(journal, bus_url, tmp_path)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(journal.follow(0, stand.deliver).run())
+        yield stand
+        task.cancel()
+    while left := tagged_processes(stand.run):
+        for tagged in left:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.killpg(tagged.identity.pid, signal.SIGKILL)
+                os.waitpid(tagged.identity.pid, 0)
+
+
+@pytest.fixture
+def engine(unused_port: Callable[[], int]) -> dict[str, Any]:
+    return service(unused_port())
+
+
+def service(port: int, *options: str, **driver: Any) -> dict[str, Any]:
+    process = {"command": ["python", "-S", "-c", SERVER, str(port), *options], "stop_grace": "1s", **driver}
+    return {"driver": {"process": process}, "health": {"http": {"url": f"http://127.0.0.1:{port}/"}, "deadline": "200ms"}}
+
+
+def port_of(described: dict[str, Any]) -> str:
+    return str(described["health"]["http"]["url"].split(":")[2].strip("/"))
+
+
+@pytest.mark.parametrize(("action", "how"), [("stop", ""), ("kill", ""), ("pause", "health ran out of time")])
+async def test_a_fault_lives_from_armed_to_gone(stand: Stand, engine: dict[str, Any], action: str, how: str) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+        before = (await stand.until(ServiceStarted)).event.identity
+        await stand.act(action)
+        effective = (await stand.until(FaultEffective)).event
+        await stand.undo()
+        gone = (await stand.until(FaultGone)).event
+
+    assert stand.about() == [FaultArmed, FaultInjected, FaultEffective, FaultReverted, FaultGone]
+    assert effective.how.startswith(how)
+    assert gone.restored_by == "undo"
+    assert gone.identity is not None
+    assert (gone.identity == before) == (action == "pause")
+    assert [line.event.number for line in stand.all(ServiceStarted)] == ([1] if action == "pause" else [1, 2])
+
+
+async def test_a_restart_undoes_itself_and_its_new_process_proves_it(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector() as injector:
+        await stand.up(engine=engine)
+        await stand.act("restart")
+        gone = (await stand.until(FaultGone)).event
+        effective = await stand.until(FaultEffective)
+
+    armed, reverted = (await stand.until(FaultArmed)).event, (await stand.until(FaultReverted)).event
+    assert armed.undo == Undo(kind="process.start", service="engine", identity=armed.before)
+    assert (reverted.by, reverted.found_undone) == ("itself", False)
+    assert effective.event.how.startswith(("process gone", "new process"))
+    assert gone.identity == stand.all(ServiceStarted)[1].event.identity
+    assert injector.active() == ()
+
+
+async def test_a_service_killed_after_its_grace_is_told(stand: Stand, unused_port: Callable[[], int]) -> None:
+    async with stand.injector():
+        await stand.up(engine=service(unused_port(), "stubborn", stop_grace="200ms"))
+        await stand.act("restart")
+        told = (await stand.until(ActionDone, "f")).event
+
+    assert told.message == "engine outlived SIGTERM by 200ms and was killed"
+
+
+async def test_a_second_fault_on_the_same_target_is_refused_even_at_the_same_moment(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.act("pause", id_="one")
+        await stand.act("kill", id_="two")
+        refused = (await stand.until(ActionRefused)).event
+        await stand.until(FaultInjected, "one")
+        await stand.act("stop", id_="three")
+        later = (await stand.until(ActionRefused, "three")).event
+
+    assert (refused.action_id, refused.reason) == ("two", Reason.REFUSED_LIMIT)
+    assert (later.action_id, later.reason) == ("three", Reason.REFUSED_LIMIT)
+    assert "a second fault on engine while one is active" in later.message
+
+
+async def test_what_cannot_be_done_is_refused_with_the_reason(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine, bank={"driver": {"external": {}}})
+        await stand.act("stop", target="bank", id_="elsewhere")
+        await stand.undo("early")
+        await stand.act("stop")
+        await stand.until(FaultInjected)
+        os_kill(find_tagged(stand.run))
+        await stand.undo()
+        await stand.until(FaultGone)
+        await stop_by_hand(find_tagged(stand.run)["engine"])
+        await stand.act("kill", id_="absent")
+        await stand.until(ActionRefused, "absent")
+        await stand.say(RunAborting(reason=Reason.CANCELLED, by="me", message="enough"))
+        await stand.act("kill", id_="late")
+        await stand.until(ActionRefused, "late")
+
+    told = {line.event.action_id: line.event.reason for line in stand.all(ActionRefused)}
+    assert told == {"elsewhere": Reason.UNSUPPORTED_HERE, "absent": Reason.NO_TARGET, "late": Reason.CANCELLED}
+
+
+def os_kill(found: dict[str, Identity]) -> None:
+    assert found == {}
+
+
+async def stop_by_hand(identity: Identity) -> None:
+    os.killpg(identity.pid, signal.SIGKILL)
+    while is_alive(identity):
+        await asyncio.sleep(0.01)
+
+
+async def test_an_undo_that_came_first_cancels_the_fault(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+    await stand.act("kill")
+    await stand.undo()
+    async with stand.injector():
+        refused = (await stand.until(ActionRefused, "f")).event
+        alive = find_tagged(stand.run)
+
+    assert (refused.reason, refused.message) == (Reason.CANCELLED, "undone before it was injected")
+    assert "engine" in alive
+    assert stand.about() == [ActionRefused]
+
+
+async def test_halting_a_wrapper_whose_server_runs_on_is_an_effect_that_nobody_saw(stand: Stand, unused_port: Callable[[], int]) -> None:
+    wrapped = service(unused_port())
+    command = wrapped["driver"]["process"]["command"]
+    wrapped["driver"]["process"]["command"] = ["sh", "-c", 'setsid "$@" & sleep 999', "sh", sys.executable, *command[1:]]
+    async with stand.injector():
+        await stand.up(engine=wrapped)
+        await stand.act("pause", effect_within="400ms")
+        unseen = (await stand.until(FaultUnseen)).event
+        await stand.undo()
+        await stand.until(FaultGone)
+        await stand.release()
+
+    assert unseen.within == timedelta(milliseconds=400)
+    assert tagged_processes(stand.run) == ()
+
+
+async def test_a_service_that_came_back_by_itself_is_not_started_twice(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.act("kill")
+        await stand.until(FaultEffective)
+        with subprocess.Popen([sys.executable, "-S", "-c", SERVER, port_of(engine)]) as supervisor:  # noqa: ASYNC220
+            async with HealthProber() as prober:
+                health = (await stand.until(RunAccepted)).event.system.spec.services["engine"].health
+                while health is None or not (await prober.check(health)).ok:
+                    await asyncio.sleep(0.01)
+            await stand.undo()
+            gone = (await stand.until(FaultGone)).event
+            supervisor.kill()
+
+    assert (await stand.until(FaultReverted)).event.found_undone
+    assert (gone.restored_by, gone.identity) == ("itself", None)
+    assert len(stand.all(ServiceStarted)) == 1
+
+
+async def test_the_lease_of_a_fault_is_renewed_while_the_injector_lives(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector(lease=0.6) as injector:
+        await stand.up(engine=engine)
+        await stand.act("kill")
+        await stand.until(FaultInjected)
+        await asyncio.sleep(1.5)
+        active = injector.active()
+        await stand.undo()
+        await stand.until(FaultGone)
+
+    assert active == ((stand.run, "f"),)
+    assert (await stand.until(FaultReverted)).event.by == "request"
+
+
+@pytest.mark.parametrize("away", [0.0, 1.5])
+async def test_a_fault_whose_injector_died_is_undone_when_its_lease_runs_out(stand: Stand, engine: dict[str, Any], away: float) -> None:
+    async with stand.injector(lease=1):
+        await stand.up(engine=engine)
+        await stand.act("stop")
+        await stand.until(FaultEffective)
+    await asyncio.sleep(away)
+    async with stand.injector(lease=1):
+        reverted = (await stand.until(FaultReverted)).event
+        gone = (await stand.until(FaultGone)).event
+        await stand.release()
+
+    assert (reverted.by, gone.restored_by) == ("lease", "undo")
+    assert len(stand.all(ServiceStarted)) == 2
+    assert tagged_processes(stand.run) == ()
+
+
+async def test_a_fault_that_was_armed_and_not_injected_is_not_injected_by_the_next_injector(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+    before = (await stand.until(ServiceStarted)).event.identity
+    await stand.act("kill")
+    undo = Undo(kind="process.start", service="engine", identity=before)
+    until = stand.journal.clock.now() + timedelta(seconds=9)
+    armed = FaultArmed(fault_id="f", target="engine", action="kill", until=until, undo=undo, before=before)
+    await stand.say(armed, actor="chaos-injector")
+    async with stand.injector():
+        failed = (await stand.until(ActionFailed)).event
+        await stand.until(FaultGone)
+
+    assert failed.message == "the injector was restarted while injecting"
+    assert is_alive(before)
+    assert set(stand.about()) == {FaultArmed, FaultReverted, ActionFailed, FaultGone}
+
+
+async def test_the_undo_of_an_injector_that_died_before_it_could_say_so_is_adopted(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.act("kill")
+        await stand.until(FaultEffective)
+    await start_silently(stand, engine)
+    await stand.undo()
+    async with stand.injector():
+        gone = (await stand.until(FaultGone)).event
+
+    assert len(stand.all(ServiceStarted)) == 1
+    assert (await stand.until(ServiceAdopted)).event.number == 2
+    assert gone.restored_by == "undo"
+
+
+async def test_an_undo_that_cannot_be_done_is_given_up_and_told(stand: Stand, engine: dict[str, Any], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    engine["driver"]["process"]["directory"] = str(home)
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.act("kill")
+        await stand.until(FaultEffective)
+        home.rmdir()
+        await stand.undo()
+        failed = (await stand.until(FaultRevertFailed)).event
+
+    assert failed.attempts == 5
+    assert "there is no directory" in failed.message
+
+
+async def test_start_and_resume_do_what_is_left_to_do(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+        identity = (await stand.until(ServiceStarted)).event.identity
+        await stand.act("start", id_="again")
+        again = (await stand.until(ActionDone, "again")).event
+        os.killpg(identity.pid, signal.SIGSTOP)
+        await stand.act("resume", id_="go")
+        await stand.until(ActionDone, "go")
+        halted = is_halted(identity)
+        await stop_by_hand(identity)
+        await stand.act("resume", id_="dead")
+        dead = (await stand.until(ActionFailed, "dead")).event
+        await stand.act("start", id_="anew")
+        await stand.until(ActionDone, "anew")
+
+    assert (again.message, halted, dead.reason) == ("already running", False, Reason.NO_TARGET)
+    assert [line.event.number for line in stand.all(ServiceStarted)] == [1, 2]
+
+
+async def test_services_start_level_by_level_and_stop_in_reverse(stand: Stand, unused_port: Callable[[], int]) -> None:
+    bank, engine = service(unused_port(), env={"WHERE": "x"}), service(unused_port())
+    async with stand.injector():
+        await stand.up(engine={**engine, "depends_on": ["bank"]}, bank=bank, desk={**service(unused_port()), "depends_on": ["bank"]})
+        identity = find_tagged(stand.run)["engine"]
+        environ = Path(f"/proc/{identity.pid}/environ").read_bytes()  # noqa: ASYNC240
+        os.killpg(find_tagged(stand.run)["bank"].pid, signal.SIGSTOP)
+        await stand.release()
+
+    started = [line.event.service for line in stand.all(ServiceStarted)]
+    stopped = [line.event.service for line in stand.all(ServiceStopped)]
+    assert (started[0], stopped[-1]) == ("bank", "bank")
+    assert set(started) == set(stopped) == {"bank", "engine", "desk"}
+    assert b"NATS_URL=nats://127.0.0.1:" in environ
+    assert tagged_processes(stand.run) == ()
+
+
+async def test_a_process_that_is_not_ours_keeps_the_services_from_starting(stand: Stand, engine: dict[str, Any]) -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", SERVER, port_of(engine)]) as stranger:  # noqa: ASYNC220
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", int(port_of(engine)))
+                writer.close()
+                break
+            await asyncio.sleep(0.01)
+        async with stand.injector():
+            await stand.begin(engine=engine)
+            refused = (await stand.until(ActionRefused, "services")).event
+        stranger.kill()
+
+    assert refused.reason is Reason.PRECONDITION
+    url = engine["health"]["http"]["url"]
+    assert refused.message == f"a process that this run did not start already answers {url} (engine); stop it first"
+
+
+async def test_a_missing_secret_is_named_before_anything_is_started(stand: Stand, unused_port: Callable[[], int]) -> None:
+    needy = service(unused_port(), env={"A": {"secret": "TOKEN_A"}, "B": {"secret": "TOKEN_B"}})
+    async with stand.injector(secrets={"TOKEN_A": "x"}):
+        await stand.begin(bank=service(unused_port()), engine={**needy, "depends_on": ["bank"]})
+        refused = (await stand.until(ActionRefused, "services")).event
+
+    assert refused.reason is Reason.PRECONDITION
+    assert "engine needs the secret TOKEN_B" in refused.message
+    assert stand.all(ServiceStarted) == []
+
+
+async def test_a_service_that_does_not_get_healthy_is_told_with_its_last_words_but_not_its_secrets(
+    stand: Stand, engine: dict[str, Any]
+) -> None:
+    command = ["sh", "-c", "echo no database at $DB; exit 3"]
+    engine["driver"]["process"] |= {"command": command, "ready_within": "300ms", "env": {"DB": {"secret": "DB"}}}
+    async with stand.injector(secrets={"DB": "hunter2"}):
+        await stand.begin(engine=engine)
+        failed = (await stand.until(ActionFailed, "services")).event
+        await stand.release()
+
+    assert failed.reason is Reason.PRECONDITION
+    assert failed.message == (
+        "engine was not healthy within 300ms: connection refused; it ended with code 3; its output: no database at ***"
+    )
+
+
+async def test_a_service_that_was_started_by_an_injector_that_died_is_adopted(stand: Stand, engine: dict[str, Any]) -> None:
+    identity = await start_silently(stand, engine)
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.release()
+
+    assert (await stand.until(ServiceAdopted)).event.identity == identity
+    assert (stand.all(ServiceStarted), tagged_processes(stand.run)) == ([], ())
+
+
+async def test_a_run_that_ends_while_its_services_start_starts_no_more(stand: Stand, unused_port: Callable[[], int]) -> None:
+    never = service(unused_port(), command=["sleep", "999"])
+    async with stand.injector():
+        await stand.begin(bank=never, engine={**service(unused_port()), "depends_on": ["bank"]})
+        await stand.until(ServiceStarted)
+        await stand.release()
+        failed = (await stand.until(ActionFailed, "services")).event
+
+    assert failed.reason is Reason.CANCELLED
+    assert [line.event.service for line in stand.all(ServiceStarted)] == ["bank"]
+    assert tagged_processes(stand.run) == ()
+
+
+async def start_silently(stand: Stand, described: dict[str, Any]) -> Identity:
+    """What an injector leaves that dies between the start and its event."""
+    environ = {"PATH": os.environ["PATH"], **tags_of(stand.run, "engine")}
+    command = [sys.executable, *described["driver"]["process"]["command"][1:]]
+    subprocess.Popen(command, env=environ, start_new_session=True).returncode = 0  # noqa: ASYNC220
+    return find_tagged(stand.run)["engine"]

@@ -1,0 +1,164 @@
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from cli.errors import CliError
+from cli.narrating import narrate, shown
+from cli.options import parse_variables
+from cli.progress import Progress, moments
+from cli.screen import Lines, draw
+from messages.events import Recorded, RunEvent
+from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted, Identity, Undo
+from messages.judgements import AssertionJudged
+from messages.observations import EventCounted, ProbeSummary, ServiceDown, ServiceUp
+from messages.run_events import ActionRequested, AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunFinished, RunStarted
+from messages.scenario import Scenario
+from messages.system import System
+from messages.verdicts import Verdict
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+PROCESS = Identity(pid=7, started=1, boot="b")
+SYSTEM = System.model_validate_json(
+    """{"metadata": {"name": "tiny"}, "spec": {"services":
+        {"web": {"driver": {"external": {}}, "health": {"tcp": {"address": "127.0.0.1:1"}}}}}}"""
+)
+SCENARIO = Scenario.model_validate_json(
+    """{"metadata": {"name": "restart"}, "spec": {"system": "tiny",
+        "phases": [{"name": "chaos", "duration": "5s", "actions": [{"id": "r", "target": "web", "action": "restart"}]}],
+        "assertions": [{"id": "back", "type": "recovery", "target": "web", "of": "r", "within": "5s"}]}}"""
+)
+
+
+def told(*events: tuple[float, RunEvent]) -> Progress:
+    progress = Progress("01A")
+    for number, (seconds, event) in enumerate(events, start=1):
+        progress.apply(recorded(seconds, event, number))
+    return progress
+
+
+def recorded(seconds: float, event: RunEvent, number: int = 1) -> Recorded[RunEvent]:
+    return Recorded(
+        event=event,
+        run="01A",
+        partition=0,
+        actor=event.ACTORS[0],
+        entity=event.entity,
+        sequence=number,
+        at=T0 + timedelta(seconds=seconds),
+        id="",
+    )
+
+
+ACCEPTED = (0.0, RunAccepted(key="tiny", scenario=SCENARIO, system=SYSTEM, submitted=T0))
+ACTION = SCENARIO.spec.phases[0].actions[0]
+NO_TIME = timedelta()
+FAULT = (
+    (2.0, ActionRequested(fault_id="r", phase="chaos", target="web", action=ACTION)),
+    (2.1, FaultArmed(fault_id="r", target="web", action="restart", until=T0, undo=Undo(kind="process.start", service="web"))),
+    (2.3, FaultInjected(fault_id="r", took=timedelta(milliseconds=50), ago=NO_TIME)),
+    (2.4, FaultEffective(fault_id="r", how="new process", ago=NO_TIME)),
+    (2.4, FaultReverted(fault_id="r", took=NO_TIME, ago=NO_TIME, by="itself")),
+    (3.0, FaultGone(fault_id="r", restored_by="undo", ago=NO_TIME)),
+)
+CLAIM = SCENARIO.spec.assertions[0]
+FINISHED = RunFinished(verdict=Verdict.PASSED, reason=None, message="the assertion passed", cause=None, hint=None, position=9)
+
+
+def test_stages_are_waiting_running_done_or_cut() -> None:
+    progress = told(
+        ACCEPTED,
+        (1, RunStarted()),
+        (1, PhaseStarted(phase="settle", kind="settle")),
+        (2, PhaseFinished(phase="settle", kind="settle")),
+        (2, PhaseStarted(phase="chaos", kind="phase")),
+    )
+
+    assert progress.stages() == [("settle", "done"), ("chaos", "running"), ("recover", "waiting")]
+
+
+def test_a_faults_life_has_times_from_its_request() -> None:
+    progress = told(ACCEPTED, *FAULT)
+
+    life = {moment.name: moment.after.total_seconds() for moment in moments(progress.faults()["r"])}
+
+    assert life == pytest.approx({"armed": 0.1, "injected": 0.3, "effective": 0.4, "reverted": 0.4, "gone": 1.0})
+
+
+def test_the_rate_is_of_the_last_seconds_and_of_one_family() -> None:
+    def counted(start: int, **types: int) -> tuple[float, RunEvent]:
+        begin = T0 + timedelta(seconds=start)
+        names = {name.replace("_", "."): number for name, number in types.items()}
+        return start + 1, EventCounted(start=begin, end=begin + timedelta(seconds=1), types=names)
+
+    progress = told(ACCEPTED, counted(0, order_filled=1000), counted(5, order_filled=90, risk_seen=7), counted(6, order_submitted=110))
+
+    assert progress.busiest() == "order."
+    assert progress.rate("order.", T0 + timedelta(seconds=7)) == pytest.approx(100)
+    assert progress.rate("order.", T0 + timedelta(seconds=60)) is None
+
+
+def test_counts_tell_every_claim_of_the_scenario_once() -> None:
+    opened = AssertionOpened(assertion="back", claim=CLAIM, opens=T0)
+    judged = AssertionJudged(assertion="back", verdict=Verdict.PASSED, reason=None, message="back in 1 s", evidence=())
+
+    before, after = told(ACCEPTED).counts(), told(ACCEPTED, *FAULT, (2.0, opened), (4.0, judged)).counts()
+
+    assert before["assertions"] == {"total": 1, "passed": 0, "failed": 0, "inconclusive": 0, "unjudged": 0, "not_reached": 1}
+    assert after["assertions"] == {"total": 1, "passed": 1, "failed": 0, "inconclusive": 0, "unjudged": 0, "not_reached": 0}
+    assert after["faults"] == {"total": 1, "effective": 1, "gone": 1}
+
+
+def test_the_picture_shows_everything_at_a_glance() -> None:
+    opened = AssertionOpened(assertion="back", claim=CLAIM, opens=T0)
+    down = ServiceDown(service="web", number=2, ago=NO_TIME, error_bound=NO_TIME, took=NO_TIME, check="http", error="refused")
+    progress = told(ACCEPTED, (1, RunStarted()), (2, PhaseStarted(phase="chaos", kind="phase")), (2, opened), *FAULT, (3, down))
+    page = io.StringIO()
+
+    Console(file=page, width=160).print(draw(progress, T0 + timedelta(seconds=4)))
+
+    text = page.getvalue()
+    assert all(part in text for part in ("restart  run 01A", "4.0 s", "▶ chaos", "0/1 up (down: web)", "injected +300 ms", "… back"))
+
+
+def test_nothing_that_a_document_says_is_markup() -> None:
+    odd = AssertionJudged(assertion="back", verdict=Verdict.FAILED, reason=None, message="[red]not[/red] [/] markup", evidence=())
+    opened = AssertionOpened(assertion="back", claim=CLAIM, opens=T0)
+    page = io.StringIO()
+
+    Console(file=page, width=160).print(draw(told(ACCEPTED, (1, opened), (2, odd)), T0))
+
+    assert "[red]not[/red] [/] markup" in page.getvalue()
+
+
+def test_lines_have_the_stored_time_and_summaries_have_none() -> None:
+    page = io.StringIO()
+    lines = Lines(page)
+
+    for seconds, event in (ACCEPTED, *FAULT, (61.25, FINISHED)):
+        lines.line(recorded(seconds, event))
+
+    written = page.getvalue().splitlines()
+    assert written[0] == "00:00:00.000  run accepted: restart on tiny"
+    assert written[-1] == "00:01:01.250  ✓ PASSED: the assertion passed"
+    summary = ProbeSummary(probe="web", start=T0, end=T0, count=1, ok=1, failed=0, missed=0, slowest=NO_TIME)
+    assert narrate(recorded(1, summary)) is None
+
+
+def test_services_are_told_as_up_and_down() -> None:
+    up = ServiceUp(service="web", number=1, ago=NO_TIME, error_bound=NO_TIME)
+
+    assert narrate(recorded(1, up)) == "web: up"
+    assert told(ACCEPTED, (1, up)).services == {"web": True}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0123, "12 ms"), (1.26, "1.3 s"), (300, "5.0 min")])
+def test_spans_have_no_more_digits_than_matter(seconds: float, text: str) -> None:
+    assert shown(timedelta(seconds=seconds)) == text
+
+
+def test_variables_are_names_and_values() -> None:
+    assert parse_variables(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    with pytest.raises(CliError, match="--var NAME=VALUE"):
+        parse_variables(["a"])

@@ -1,0 +1,175 @@
+"""Runs from the command line to the exit code, with a real service and the embedded nats-server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENARIO = """
+apiVersion: chaos.trading/v1
+kind: Scenario
+metadata: {{name: tiny}}
+spec:
+  system: tiny
+  timeout: 1m
+  phases:
+    - name: chaos
+      duration: {duration}
+      actions:
+        - {{id: restart, target: web, action: restart}}
+  assertions:
+    - {{type: recovery, target: web, of: restart, within: {within}}}
+"""
+SYSTEM = """
+apiVersion: chaos.trading/v1
+kind: System
+metadata: {{name: tiny}}
+spec:
+  services:
+    web:
+      driver: {{process: {{command: [python, {service}, "{port}"], ready_within: 5s, stop_signal: TERM, stop_grace: 1s}}}}
+      health: {{http: {{url: "http://127.0.0.1:{port}/"}}, every: 50ms, deadline: 500ms}}
+  steady_state: {{settle: 5s, recover: 5s, stable: 100ms}}
+"""
+
+
+class Place:
+    """A folder with a scenario, a state folder of its own, and the command line."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        ours = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"), "HOME": str(folder), "PATH": os.environ["PATH"]}
+        self.environment = {**ours, "COLUMNS": "160", "NO_COLOR": "1"}
+
+    def write(self, *, duration: str = "600ms", within: str = "5s", system: bool = True) -> str:
+        own = SYSTEM.format(service=ROOT / "tests" / "cli_service.py", port=self.port)
+        (self.folder / "system.yaml").write_text(own)
+        text = SCENARIO.format(duration=duration, within=within)
+        (self.folder / "tiny.yaml").write_text(f"{text}---{own}" if system else text)
+        return "tiny.yaml"
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "cli.main", *arguments]
+        return subprocess.Popen(line, env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def call(self, *arguments: str) -> tuple[int, str, str]:
+        with self.start(*arguments) as process:
+            out, err = process.communicate(timeout=50)
+        return process.returncode, out, err
+
+    def web_is_gone(self) -> bool:
+        found = subprocess.run(["pgrep", "-f", f"cli_service.py {self.port}"], check=False, capture_output=True)
+        return found.returncode == 1
+
+
+@pytest.fixture
+def place(tmp_path: Path, unused_port: Callable[[], int]) -> Place:
+    return Place(tmp_path, unused_port())
+
+
+def test_a_run_passes_leaves_its_reports_and_nothing_running(place: Place) -> None:
+    code, out, err = place.call("run", place.write(), "--json")
+
+    told = json.loads(out)
+    assert (code, told["exit_code"], told["verdict"]) == (0, 0, "passed"), err
+    assert told["counts"]["assertions"]["passed"] == 1
+    assert told["counts"]["faults"] == {"total": 1, "effective": 1, "gone": 1}
+    assert json.loads((place.folder / told["reports"]["json"]).read_text())["verdict"]
+    assert "<testsuites" in (place.folder / told["reports"]["junit"]).read_text()
+    assert "run accepted" in err
+    assert place.web_is_gone()
+
+
+def test_after_a_run_its_folder_still_answers(place: Place) -> None:
+    place.call("run", place.write())
+
+    listed = json.loads(place.call("list", "--json")[1])
+    status, shown, _ = place.call("status", "last")
+    waited, _, _ = place.call("wait", "last")
+    reported, page, _ = place.call("report", "last", "--format", "html", "-o", "-")
+
+    assert [run["verdict"] for run in listed] == ["passed"]
+    assert (status, waited, reported) == (0, 0, 0)
+    assert "restart web" in shown
+    assert "<html" in page
+
+
+def test_a_claim_that_does_not_hold_ends_with_1(place: Place) -> None:
+    code, out, _ = place.call("run", place.write(within="1ms"))
+
+    assert code == 1
+    assert "FAILED" in out
+
+
+def test_an_interrupted_run_is_aborted_undone_and_reported(place: Place) -> None:
+    with place.start("run", place.write(duration="30s")) as process:
+        assert process.stdout is not None
+        seen = [next(line for line in process.stdout if "gone" in line)]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 4, err
+    assert "ABORTED (cancelled)" in out
+    assert "report.json" in out
+    assert seen
+    assert place.web_is_gone()
+
+
+def test_a_second_run_joins_the_first_waits_for_the_system_and_the_first_serves_on(place: Place) -> None:
+    scenario = place.write(duration="2s")
+    with place.start("run", scenario) as first:
+        assert first.stdout is not None
+        next(line for line in first.stdout if "phase chaos begins" in line)
+        joined, out, err = place.call("run", scenario)
+        _, first_err = first.communicate(timeout=30)
+
+    assert (joined, first.returncode) == (0, 0), err
+    assert "waiting for run" in out
+    assert "serving on until no run is open" in first_err
+
+
+def test_a_serving_coordinator_runs_what_is_submitted_and_refuses_foreign_systems(place: Place) -> None:
+    (place.folder / "systems").mkdir()
+    place.write(system=False)
+    (place.folder / "system.yaml").rename(place.folder / "systems" / "system.yaml")
+    with place.start("serve", "--systems", "systems") as serving:
+        assert serving.stderr is not None
+        next(line for line in serving.stderr if "at work" in line)
+        followed, out, err = place.call("submit", "tiny.yaml", "--follow")
+        place.write()
+        refused, _, why = place.call("run", "tiny.yaml")
+        serving.terminate()
+        serving.communicate(timeout=20)
+
+    assert followed == 0, err
+    assert "PASSED" in out
+    assert refused == 2
+    assert "a System inside a message is refused" in why
+    assert serving.returncode == 0
+
+
+def test_a_stopping_host_aborts_its_open_runs_first(place: Place) -> None:
+    (place.folder / "systems").mkdir()
+    place.write(duration="30s", system=False)
+    (place.folder / "system.yaml").rename(place.folder / "systems" / "system.yaml")
+    with place.start("serve", "--systems", "systems") as serving:
+        assert serving.stderr is not None
+        next(line for line in serving.stderr if "at work" in line)
+        _, run, _ = place.call("submit", "tiny.yaml")
+        with place.start("watch", run.strip()) as watching:
+            assert watching.stdout is not None
+            next(line for line in watching.stdout if "gone" in line)
+            serving.terminate()
+            serving.communicate(timeout=30)
+            watching.communicate(timeout=30)
+
+    assert serving.returncode == 0
+    assert json.loads(place.call("list", "--json")[1])[0]["verdict"] == "aborted"
+    assert place.web_is_gone()
