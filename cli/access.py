@@ -1,5 +1,6 @@
 """How a command gets to the bus: the address that was given, the live server of the state folder, or one for its duration."""
 
+import asyncio
 import getpass
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from bus.clock import ServerClock
 from bus.connection import Connection, connect
 from bus.control import ControlClient
-from bus.errors import NamespaceMissing
+from bus.errors import NamespaceMissing, StateInUse
 from bus.journal import Journal
 from bus.keys import Keys
 from bus.objects import ObjectStore
@@ -23,6 +24,9 @@ from cli.errors import CliError, Exit
 from deploy.embedded import embedded
 from deploy.logs import configure_logs
 from deploy.settings import CONNECT_LIMIT, Settings, read_settings
+
+FOLDER_LIMIT = 5.0
+"""Seconds that a state folder may be held by a process that is starting, or only reads in it."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +120,28 @@ async def reading(access: Access) -> AsyncIterator[Bus]:
     """
     async with AsyncExitStack() as stack:
         url = access.live()
-        embed = url is None
-        if url is None:
-            if not (access.folder / "jetstream").is_dir():
-                raise CliError(
-                    f"nothing has ever run in {access.folder}", "run a scenario first, or name another place with --state or --nats"
-                )
-            url = await stack.enter_async_context(embedded(access.folder))
-        yield await stack.enter_async_context(bus_at(url, access.settings, ensure=embed))
+        if url is None and not (access.folder / "jetstream").is_dir():
+            raise CliError(f"nothing has ever run in {access.folder}", "run a scenario first, or name another place with --state or --nats")
+        own = url is None and (url := await own_server(access, stack, announced=False)) is not None
+        yield await stack.enter_async_context(bus_at(url or access.live() or "", access.settings, ensure=own))
+
+
+async def own_server(access: Access, stack: AsyncExitStack, *, announced: bool) -> str | None:
+    """The address of a server that runs for this process on the state folder; None when another process has announced one there.
+
+    Raises:
+        StateInUse: another process has the folder for long and does not say where its server is.
+    """
+    until = asyncio.get_running_loop().time() + FOLDER_LIMIT
+    while True:
+        try:
+            return await stack.enter_async_context(embedded(access.folder, announced=announced))
+        except StateInUse:
+            if access.live() is not None:
+                return None
+            if asyncio.get_running_loop().time() > until:
+                raise
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.errors import NoAnswer, StateInUse
-from cli.access import Access, Bus, bus_at, joining, on_terminal
+from bus.errors import NoAnswer
+from cli.access import Access, Bus, bus_at, joining, on_terminal, own_server
 from cli.documents import Documents, load
 from cli.ending import download, tell
 from cli.errors import CliError, DocumentInvalid, Exit
@@ -19,10 +19,10 @@ from cli.progress import Progress
 from cli.screen import Screen, screen
 from messages.run_events import RunFinished
 
+START_LIMIT = 20.0
+"""Seconds for all actors to be at work; they first read the runs that are open."""
 ABORT_LIMIT = 180.0
 """Seconds for an aborted run to end: undo, finally, stopping the services, each with its own bound."""
-JOIN_LIMIT = 5.0
-"""Seconds that another process may take to say where its server is."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def submit_command(request: RunRequest, access: Access, *, follow: bool, json: b
 async def _run(request: RunRequest, documents: Documents, access: Access, *, json: bool) -> int:
     run: list[str] = []
     with signals(lambda: _left_behind(run, access), Exit.ABORTED) as heard:
-        async with _coordinator(access, documents, heard) as (bus, joined):
+        async with _coordinator(access, documents) as (bus, joined):
             run.append(await _hand_over(bus, documents, with_system=joined))
             code = await _see_through(bus, run[0], request.reports, heard, json=json)
             if not joined:
@@ -75,44 +75,29 @@ async def _submit(request: RunRequest, documents: Documents, access: Access, *, 
 
 
 @asynccontextmanager
-async def _coordinator(access: Access, documents: Documents, heard: Signals) -> AsyncIterator[tuple[Bus, bool]]:
+async def _coordinator(access: Access, documents: Documents) -> AsyncIterator[tuple[Bus, bool]]:
     """Whoever runs the scenario: the coordinator at --nats or on the state folder (joined), else this process with all actors."""
     async with AsyncExitStack() as stack:
         url = access.live()
-        if url is None:
-            try:
-                yield await _start(access, documents, stack), False
-            except StateInUse as held:
-                url = held.url or await _announced(access, held, heard)
-            else:
-                return
-        yield await stack.enter_async_context(bus_at(url, access.settings)), True
+        if url is None and (own := await own_server(access, stack, announced=True)) is not None:
+            yield await _start(own, access, documents, stack), False
+            return
+        yield await stack.enter_async_context(bus_at(url or access.live() or "", access.settings)), True
 
 
-async def _start(access: Access, documents: Documents, stack: AsyncExitStack) -> Bus:
-    from deploy.embedded import embedded
+async def _start(url: str, access: Access, documents: Documents, stack: AsyncExitStack) -> Bus:
     from deploy.host import Plan
     from deploy.serving import observed
 
-    url = await stack.enter_async_context(embedded(access.folder))
     plan = Plan(systems=documents.systems, allow_systems=True, logs=access.folder / "logs")
     running = await stack.enter_async_context(observed(access.settings, url, plan, http=access.settings.http_port is not None))
-    await running.ready()
-    return await stack.enter_async_context(bus_at(url, access.settings))
-
-
-async def _announced(access: Access, held: StateInUse, heard: Signals) -> str:
-    """The address of a server that another process is just starting."""
     try:
-        async with asyncio.timeout(JOIN_LIMIT):
-            while True:
-                if heard.asked.is_set():
-                    raise CliError("stopped before the scenario was handed over", code=Exit.ABORTED)
-                if (url := access.live()) is not None:
-                    return url
-                await asyncio.sleep(0.05)
+        async with asyncio.timeout(START_LIMIT):
+            await running.ready()
     except TimeoutError:
-        raise held from None
+        missing = ", ".join(f"{name} ({how})" for name, how in running.checks().items() if how != "ok")
+        raise CliError(f"not at work within {START_LIMIT:.0f} s: {missing}", "LOG_LEVEL=info tells more", Exit.UNREACHABLE) from None
+    return await stack.enter_async_context(bus_at(url, access.settings))
 
 
 async def _hand_over(bus: Bus, documents: Documents, *, with_system: bool) -> str:
@@ -154,7 +139,10 @@ async def _until_over(bus: Bus, followed: Following, heard: Signals, shown: Scre
         asked.cancel()
         if not over.done():
             shown.note("aborting…  (once more leaves at once, and may leave faults behind)")
-            await bus.control.abort(followed.run, "interrupted")
+            try:
+                await bus.control.abort(followed.run, "interrupted")
+            except NoAnswer as error:
+                shown.note(str(error))
             await asyncio.wait({over}, timeout=ABORT_LIMIT)
         if not over.done():
             raise CliError(f"run {followed.run} did not end within {ABORT_LIMIT:.0f} s after its abort", code=Exit.UNSAFE)

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from bus.errors import BusError
+from bus.errors import BusError, Unreachable
 from bus.journal import Journal
 from deploy.host import Host
 from messages.judgements import ReportPublished
@@ -24,9 +24,15 @@ async def open_runs(journal: Journal, *, reported: bool = False) -> set[str]:
 
 
 async def drain(host: Host) -> set[str]:
-    """Take no more scenarios, abort what runs, and wait until it is undone and reported; the runs for which that took too long."""
+    """Take no more scenarios, abort what runs, and wait until it is undone and reported; the runs for which that took too long.
+
+    Raises:
+        Unreachable: NATS is away; what is open stays open until a host starts again.
+    """
     if host.intake is not None:
         host.intake.cancel()
+    if not host.connection.nc.is_connected:
+        raise Unreachable(host.connection.url, "it is away, so open runs could not be ended")
     runs = await open_runs(host.journal)
     for run in sorted(runs):
         try:

@@ -17,8 +17,8 @@ _LONGEST_PAUSE = 10.0
 
 
 @asynccontextmanager
-async def embedded(folder: Path) -> AsyncIterator[str]:
-    """The address of a server on this folder, until the block ends.
+async def embedded(folder: Path, *, announced: bool = True) -> AsyncIterator[str]:
+    """The address of a server on this folder, until the block ends. One that is not `announced` is for this process alone.
 
     Raises:
         StateInUse: a live process holds the folder; the error has its address.
@@ -26,7 +26,8 @@ async def embedded(folder: Path) -> AsyncIterator[str]:
     """
     with StateFolder.open(folder) as held:
         async with embedded_server(folder) as server, asyncio.TaskGroup() as tasks:
-            held.announce(server.url)
+            if announced:
+                held.announce(server.url)
             keeper = tasks.create_task(_keep(server))
             try:
                 yield server.url

@@ -177,8 +177,10 @@ async def _makers(plan: Plan, connection: Connection, journal: Journal, names: N
 
 
 def _environment() -> dict[str, str]:
-    """What services and checks inherit. A command that says `python` gets the interpreter of this process."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    """What services and checks inherit: not our own settings, whose names are theirs too. `python` is the interpreter of this process."""
+    ours = {name.upper() for name in Settings.model_fields}
+    theirs = {name: value for name, value in os.environ.items() if name.upper() not in ours}
+    return {**theirs, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 def _serve_scenarios(running: Host, plan: Plan, background: "_Background") -> None:

@@ -65,6 +65,7 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         excused=excused(state),
         max_gap=state.system.spec.max_gap,
         stable=state.system.spec.steady_state.stable,
+        steady=assertion.mode == "steady",
     )
 
 

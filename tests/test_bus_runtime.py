@@ -142,6 +142,8 @@ async def test_of_two_owners_one_writes_and_the_other_stops_at_its_yield(bench: 
 
     def owner(name: str) -> Callable[[AbortRequested, Run[Seen]], AsyncIterator[Decision]]:
         async def answer(event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+            if run.view.count(ActionDone) or run.view.count(ActionFailed):
+                return
             if name == "one":
                 yield ActionDone(action_id="a")
             else:
@@ -160,6 +162,27 @@ async def test_of_two_owners_one_writes_and_the_other_stops_at_its_yield(bench: 
 
     outcomes = [line for line in bench.lines if isinstance(line.event, ActionDone | ActionFailed)]
     assert len(touched) == len(outcomes) == 20
+
+
+async def test_two_lanes_of_one_actor_that_write_on_the_same_entity_do_not_lose_to_each_other(bench: Bench) -> None:
+    class TwoLanes(Injector):
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (on(AbortRequested, self.first, lane="entity"), on(SubmitRequested, self.second, lane="entity"))
+
+        async def first(self, event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+            yield ActionDone(action_id="a")
+
+        async def second(self, event: SubmitRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+            while not run.view.count(AbortRequested):
+                await asyncio.sleep(0)
+            yield ActionFailed(action_id="a", reason=Reason.NO_TARGET, message="")
+
+    async with working(bench, TwoLanes(lambda e, r: None)):
+        for _ in range(10):
+            await bench.submit()
+            await bench.ask()
+        await bench.until(ActionDone, 10)
+        await bench.until(ActionFailed, 10)
 
 
 async def test_a_restarted_host_hands_the_events_of_open_runs_to_the_handlers_again(bench: Bench) -> None:

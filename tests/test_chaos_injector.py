@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -97,8 +97,9 @@ class Stand:
                 await self._news.wait()
         return found[-1]
 
-    def all(self, type_: type[E_], entity: str | None = None) -> list[Any]:
-        return [line for line in self.lines if isinstance(line.event, type_) and entity in {None, line.entity}]
+    def all(self, type_: type[E_], entity: str | None = None) -> list[Recorded[E_]]:
+        found = [line for line in self.lines if isinstance(line.event, type_) and entity in {None, line.entity}]
+        return cast("list[Recorded[E_]]", found)
 
     async def begin(self, **services: dict[str, Any]) -> System:
         """Accept a run of these services and ask for them."""
@@ -162,7 +163,7 @@ async def stand(connection: Connection, bus_url: str, tmp_path: Path) -> AsyncIt
         for tagged in left:
             with suppress(ProcessLookupError, ChildProcessError):
                 os.killpg(tagged.identity.pid, signal.SIGKILL)
-                os.waitpid(tagged.identity.pid, 0)
+                os.waitpid(tagged.identity.pid, 0)  # noqa: ASYNC222
 
 
 @pytest.fixture
@@ -221,6 +222,18 @@ async def test_a_service_killed_after_its_grace_is_told(stand: Stand, unused_por
     assert told.message == "engine outlived SIGTERM by 200ms and was killed"
 
 
+async def test_an_undo_does_not_wait_for_a_stop_that_takes_for_ever(stand: Stand, unused_port: Callable[[], int]) -> None:
+    async with stand.injector():
+        await stand.up(engine=service(unused_port(), "stubborn", stop_grace="60s"))
+        await stand.act("stop")
+        await stand.until(FaultArmed)
+        await stand.undo()
+        gone = (await stand.until(FaultGone)).event
+
+    assert gone.restored_by == "undo"
+    assert stand.about()[:2] == [FaultArmed, FaultInjected]
+
+
 async def test_a_second_fault_on_the_same_target_is_refused_even_at_the_same_moment(stand: Stand, engine: dict[str, Any]) -> None:
     async with stand.injector():
         await stand.up(engine=engine)
@@ -240,12 +253,7 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(stand: Stand, engi
     async with stand.injector():
         await stand.up(engine=engine, bank={"driver": {"external": {}}})
         await stand.act("stop", target="bank", id_="elsewhere")
-        await stand.undo("early")
-        await stand.act("stop")
-        await stand.until(FaultInjected)
-        os_kill(find_tagged(stand.run))
-        await stand.undo()
-        await stand.until(FaultGone)
+        await stand.until(ActionRefused, "elsewhere")
         await stop_by_hand(find_tagged(stand.run)["engine"])
         await stand.act("kill", id_="absent")
         await stand.until(ActionRefused, "absent")
@@ -255,10 +263,6 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(stand: Stand, engi
 
     told = {line.event.action_id: line.event.reason for line in stand.all(ActionRefused)}
     assert told == {"elsewhere": Reason.UNSUPPORTED_HERE, "absent": Reason.NO_TARGET, "late": Reason.CANCELLED}
-
-
-def os_kill(found: dict[str, Identity]) -> None:
-    assert found == {}
 
 
 async def stop_by_hand(identity: Identity) -> None:
@@ -421,7 +425,7 @@ async def test_services_start_level_by_level_and_stop_in_reverse(stand: Stand, u
     async with stand.injector():
         await stand.up(engine={**engine, "depends_on": ["bank"]}, bank=bank, desk={**service(unused_port()), "depends_on": ["bank"]})
         identity = find_tagged(stand.run)["engine"]
-        environ = Path(f"/proc/{identity.pid}/environ").read_bytes()  # noqa: ASYNC240
+        environ = Path(f"/proc/{identity.pid}/environ").read_bytes()
         os.killpg(find_tagged(stand.run)["bank"].pid, signal.SIGSTOP)
         await stand.release()
 

@@ -201,7 +201,11 @@ def test_health_throughout(history: History, expected: Seen) -> None:
         pytest.param(seen(WAS_UP, down_from(5), up_from(5.1), excused=((7, 9),), until=4), FAILED, id="no excuse by a lagging watermark"),
         pytest.param(seen(WAS_UP, excused=((-1, None),)), NO_SAMPLES, id="excused all of the time"),
         pytest.param(seen(WAS_UP, excused=((-1, 5), (5, 11))), NO_SAMPLES, id="excused all of the time by two faults"),
-        pytest.param(seen(WAS_UP, samples=every_second(-1, 8), excused=((-1, 8),)), NO_SAMPLES, id="seen only while excused"),
+        pytest.param(
+            seen(WAS_UP, samples=every_second(-9, -4), excused=((0.1, 11),)), NO_SAMPLES, id="not looked at before it was excused"
+        ),
+        pytest.param(seen(WAS_UP, samples=every_second(-1, 4), excused=((-1, 8),)), NO_SAMPLES, id="not looked at since it was excused"),
+        pytest.param(seen(WAS_UP, down_from(1), samples=every_second(-3, 0), excused=((0.1, 11),)), PASSED, id="seen shortly before"),
         pytest.param(seen(WAS_UP, down_from(5), up_from(8), excused=((4, 9),)), PASSED, id="down while excused"),
         pytest.param(seen(WAS_UP, down_from(5), up_from(8), excused=((6, 9), (4, 6))), PASSED, id="excused by two in a row"),
         pytest.param(seen(WAS_UP, down_from(3.9, took=0.3), up_from(8), excused=((4, 9),)), PASSED, id="in flight at the injection"),

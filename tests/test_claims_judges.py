@@ -133,7 +133,7 @@ histories = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(claims, histories)
 def test_a_judge_never_raises_and_passes_nothing_without_evidence(claim: Claim, history: History) -> None:
     for found in (claim.judge(history), claim.judge_stable(history)):
@@ -172,7 +172,7 @@ def completed(claim: Claim, history: History) -> History:
     )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(claims, histories)
 def test_with_all_known_every_judge_says_something(claim: Claim, history: History) -> None:
     whole = completed(claim, history)
@@ -181,7 +181,7 @@ def test_with_all_known_every_judge_says_something(claim: Claim, history: Histor
     assert claim.judge_stable(whole) is not None
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(claims, histories)
 def test_what_passes_by_absence_was_looked_for_to_the_end(claim: Claim, history: History) -> None:
     past = replace(history, probes_until=None, matched=None)
@@ -193,7 +193,7 @@ def test_what_passes_by_absence_was_looked_for_to_the_end(claim: Claim, history:
 FULL = tuple(Sampled(at(n * 10), at(n * 10 + 10), 5, 0, f"observer.s.{n}") for n in range(-1, 12))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     healths.map(lambda claim: claim.model_copy(update={"throughout": True, "never": False, "within": None, "target": "s"})),
     services,
@@ -218,7 +218,7 @@ def test_a_down_without_excuse_in_the_window_ends_a_pass(
     assert after.verdict is Verdict.FAILED if unexcused else after.verdict in {before.verdict, Verdict.FAILED}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(histories, spans)
 def test_a_later_watermark_changes_no_judgement_of_health(history: History, more: timedelta) -> None:
     claim = HealthClaim(type="health", target="s", within=timedelta(seconds=3))

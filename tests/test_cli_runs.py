@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ spec:
       actions:
         - {{id: restart, target: web, action: restart}}
   assertions:
-    - {{type: recovery, target: web, of: restart, within: {within}}}
+    - {claim}
 """
 SYSTEM = """
 apiVersion: chaos.trading/v1
@@ -37,6 +38,8 @@ spec:
       health: {{http: {{url: "http://127.0.0.1:{port}/"}}, every: 50ms, deadline: 500ms}}
   steady_state: {{settle: 5s, recover: 5s, stable: 100ms}}
 """
+RECOVERS = "{type: recovery, target: web, of: restart, within: 5s}"
+NEVER_DOWN = "{type: health, target: web, throughout: true}"
 
 
 class Place:
@@ -48,10 +51,10 @@ class Place:
         ours = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"), "HOME": str(folder), "PATH": os.environ["PATH"]}
         self.environment = {**ours, "COLUMNS": "160", "NO_COLOR": "1"}
 
-    def write(self, *, duration: str = "600ms", within: str = "5s", system: bool = True) -> str:
+    def write(self, *, duration: str = "1200ms", claim: str = RECOVERS, system: bool = True) -> str:
         own = SYSTEM.format(service=ROOT / "tests" / "cli_service.py", port=self.port)
         (self.folder / "system.yaml").write_text(own)
-        text = SCENARIO.format(duration=duration, within=within)
+        text = SCENARIO.format(duration=duration, claim=claim)
         (self.folder / "tiny.yaml").write_text(f"{text}---{own}" if system else text)
         return "tiny.yaml"
 
@@ -74,8 +77,11 @@ def place(tmp_path: Path, unused_port: Callable[[], int]) -> Place:
     return Place(tmp_path, unused_port())
 
 
-def test_a_run_passes_leaves_its_reports_and_nothing_running(place: Place) -> None:
+def test_a_run_passes_leaves_reports_and_nothing_running_and_its_folder_still_answers(place: Place) -> None:
     code, out, err = place.call("run", place.write(), "--json")
+    with ThreadPoolExecutor() as pool:
+        lines = (("list", "--json"), ("status", "last"), ("wait", "last"), ("report", "last", "--format", "html"))
+        listed, status, waited, page = pool.map(lambda line: place.call(*line), lines)
 
     told = json.loads(out)
     assert (code, told["exit_code"], told["verdict"]) == (0, 0, "passed"), err
@@ -85,24 +91,14 @@ def test_a_run_passes_leaves_its_reports_and_nothing_running(place: Place) -> No
     assert "<testsuites" in (place.folder / told["reports"]["junit"]).read_text()
     assert "run accepted" in err
     assert place.web_is_gone()
-
-
-def test_after_a_run_its_folder_still_answers(place: Place) -> None:
-    place.call("run", place.write())
-
-    listed = json.loads(place.call("list", "--json")[1])
-    status, shown, _ = place.call("status", "last")
-    waited, _, _ = place.call("wait", "last")
-    reported, page, _ = place.call("report", "last", "--format", "html", "-o", "-")
-
-    assert [run["verdict"] for run in listed] == ["passed"]
-    assert (status, waited, reported) == (0, 0, 0)
-    assert "restart web" in shown
-    assert "<html" in page
+    assert [run["verdict"] for run in json.loads(listed[1])] == ["passed"]
+    assert (status[0], waited[0], page[0]) == (0, 0, 0)
+    assert "restart web" in status[1]
+    assert "<html" in page[1]
 
 
 def test_a_claim_that_does_not_hold_ends_with_1(place: Place) -> None:
-    code, out, _ = place.call("run", place.write(within="1ms"))
+    code, out, _ = place.call("run", place.write(claim=NEVER_DOWN))
 
     assert code == 1
     assert "FAILED" in out
@@ -123,7 +119,7 @@ def test_an_interrupted_run_is_aborted_undone_and_reported(place: Place) -> None
 
 
 def test_a_second_run_joins_the_first_waits_for_the_system_and_the_first_serves_on(place: Place) -> None:
-    scenario = place.write(duration="2s")
+    scenario = place.write()
     with place.start("run", scenario) as first:
         assert first.stdout is not None
         next(line for line in first.stdout if "phase chaos begins" in line)

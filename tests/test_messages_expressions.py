@@ -229,7 +229,7 @@ def closed(words: list[str]) -> str:
     return source
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=14).map(closed) | st.text(max_size=40))
 @example("1/0")
 @example("event.data.l[9]")
@@ -319,7 +319,7 @@ def _combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.recursive(ATOMS, _combined, max_leaves=5), st.sampled_from(("a", "b", "c", "ab", "d", "")))
 def test_an_expression_holds_for_no_type_but_those_that_it_names(source: str, kind: str) -> None:
     types = event_types(source)

@@ -243,7 +243,7 @@ async def test_summaries_have_no_holes_and_are_cut_where_a_stage_ends(stage: Sta
     assert all(a.end == b.start for a, b in pairwise(summaries))
     assert finished in {summary.end for summary in summaries}
     assert all(summary.failed == 0 for summary in summaries)
-    assert stage.observed().service("engine").unsampled(summaries[0].start, summaries[-1].end) == timedelta()
+    assert stage.observed().service("engine").unsampled(summaries[0].start, summaries[-1].end) < EVERY
 
 
 async def test_a_stage_is_observed_to_its_end_soon_after_it(stage: Stage, port: Port) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.observer.counting import Counting
 from actors.observer.evidence import packed
-from actors.observer.matching import Followed, Instants, Matching
+from actors.observer.matching import Counted, Followed, Instants, Matching
 from actors.observer.summaries import Sampled, Summaries
 from actors.observer.transitions import Transitions
 from messages.claims import ContinuityClaim, EventClaim, ServiceEvent, Window
@@ -47,6 +47,10 @@ def followed(a_claim: EventClaim | ContinuityClaim) -> Followed:
     matcher = a_claim.matcher({})
     assert matcher is not None
     return Followed("a", a_claim, None, matcher)
+
+
+def count(matches: Followed, opens: float, closes: float | None = None) -> Counted:
+    return matches.count(Window(at(opens), None if closes is None else at(closes)), at(opens))
 
 
 def test_the_first_sample_and_each_change_after_it_are_transitions() -> None:
@@ -134,16 +138,16 @@ def test_a_window_takes_its_opening_and_leaves_its_end_out() -> None:
     for n in range(10):
         matches.see(event(n))
 
-    assert matches.count(Window(at(2), at(5))).count == 3
+    assert count(matches, 2, 5).count == 3
 
 
 def test_an_end_that_becomes_known_late_takes_back_what_was_counted_after_it() -> None:
     matches = followed(claim())
     for n in range(10):
         matches.see(event(n))
-    before = matches.count(Window(at(2), None)).count
+    before = count(matches, 2).count
 
-    after = matches.count(Window(at(2), at(5)))
+    after = count(matches, 2, 5)
 
     assert before == 8
     assert after.count == 3
@@ -151,13 +155,24 @@ def test_an_end_that_becomes_known_late_takes_back_what_was_counted_after_it() -
     assert after.tally.last.at == at(4)
 
 
+def test_what_is_recent_waits_with_being_counted_and_an_end_before_it_takes_nothing_back() -> None:
+    matches = followed(claim())
+    for n in range(10):
+        matches.see(event(n))
+    matches.advance(Window(at(0), None), at(5))
+    tally = count(matches, 0, 7).tally
+
+    assert tally.count == 7
+    assert count(matches, 0, 7).tally is tally
+
+
 def test_a_window_may_open_in_the_past() -> None:
     matches = followed(claim())
     for n in range(10):
         matches.see(event(n))
-    assert matches.count(Window(at(0), None)).count == 10
+    assert count(matches, 0).count == 10
 
-    assert matches.count(Window(at(6), None)).count == 4
+    assert count(matches, 6).count == 4
 
 
 def test_a_key_that_opens_in_the_grace_is_not_asked_about_and_one_that_closes_there_is_closed() -> None:
@@ -166,12 +181,12 @@ def test_a_key_that_opens_in_the_grace_is_not_asked_about_and_one_that_closes_th
     )
     matches = followed(continuity)
     matches.see(event(1, "submitted", order="x"))
-    assert matches.count(Window(at(0), None)).tally.keys is not None
+    assert count(matches, 0).tally.keys is not None
     matches.see(event(6, "filled", order="x"))
     matches.see(event(6.5, "submitted", order="late"))
-    assert matches.count(Window(at(0), None)).tally.keys is not None
+    assert count(matches, 0).tally.keys is not None
 
-    keys = matches.count(Window(at(0), at(7))).tally.keys
+    keys = count(matches, 0, 7).tally.keys
 
     assert keys is not None
     assert (keys.opened, keys.closed_once, keys.open_count) == (1, 1, 0)
@@ -182,11 +197,11 @@ def test_an_event_without_the_field_is_an_error_and_no_match() -> None:
     matches.see(event(1))
     matches.see(event(2, price=6))
 
-    counted = matches.count(Window(at(0), None))
+    counted = count(matches, 0)
 
     assert (counted.count, counted.errors) == (1, 1)
     assert counted.error
-    assert matches.count(Window(at(1.5), None)).errors == 0
+    assert count(matches, 1.5).errors == 0
 
 
 def test_an_event_is_looked_at_only_for_the_claims_that_may_match_its_type() -> None:
@@ -194,7 +209,7 @@ def test_an_event_is_looked_at_only_for_the_claims_that_may_match_its_type() -> 
 
     matching.see(event(1, "other"))
 
-    first, second = (f.count(Window(at(0), None)) for f in matching.followed)
+    first, second = (count(f, 0) for f in matching.followed)
     assert (first.errors, second.errors) == (0, 1)
     assert matching.seen.count(at(0), None) == 1
 
@@ -203,9 +218,9 @@ def test_events_of_two_streams_that_come_out_of_order_are_counted_in_order() -> 
     matches = followed(claim())
     for seconds in (1, 3, 2):
         matches.see(event(seconds))
-        matches.count(Window(at(0), None))
+        count(matches, 0)
 
-    assert [m.at for m in matches.count(Window(at(0), None)).tally.kept] == [at(1), at(2), at(3)]
+    assert [m.at for m in count(matches, 0).tally.kept] == [at(1), at(2), at(3)]
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(0, 50), st.integers(0, 50))

@@ -87,7 +87,7 @@ class Probe:
         before = view.sampled_until.get(self.name, view.state.started)
         if before is not None and at - before > self._max_gap:
             self.unsent.append((before, at))
-        return Summaries(self.name, max(at, before or at))
+        return Summaries(self.name, max(at, before or at), self.every)
 
     def _leave_out(self, start: datetime, at: datetime) -> None:
         self.unsent.append((start, at))

@@ -86,18 +86,23 @@ class Followed:
         if match is not None:
             self._keep(event, match.key)
 
-    def count(self, window: Window) -> Counted:
-        """What was matched so far in this window, which has opened."""
+    def advance(self, window: Window, before: datetime | None = None) -> None:
+        """Take what was matched in the window into the tally, up to an instant: what is counted soon need not be counted at once."""
         opens, closes, grace = window.opens, window.closes, counts_until(self.claim, window)
-        assert opens is not None  # noqa: S101  a precondition, not a check of input
         bounds = (opens, closes, grace)
         if bounds != self._bounds and self._stale(opens, closes, grace):
-            self._tally, self._next = self._matcher.tally(), bisect_left(self.rows, opens, key=_at)
+            self._tally, self._next = self._matcher.tally(), bisect_left(self.rows, opens, key=_at) if opens else 0
         self._bounds = bounds
-        while self._next < len(self.rows) and (closes is None or _at(self.rows[self._next]) < closes):
+        limit = min((end for end in (closes, before) if end is not None), default=None)
+        while self._next < len(self.rows) and (limit is None or _at(self.rows[self._next]) < limit):
             row = self.rows[self._next]
             self._tally.see(as_match(row), in_grace=grace is not None and row[4] >= grace)
             self._next += 1
+
+    def count(self, window: Window, opens: datetime) -> Counted:
+        """What was matched so far in this window, which has opened."""
+        self.advance(window)
+        closes = window.closes
         beyond = self._beyond.count(opens, closes)
         errors = self._errors.count(opens, closes)
         cut = beyond > 0 and type(self._tally) is not Tally
@@ -107,7 +112,7 @@ class Followed:
         """The kept matches stored in [start, end)."""
         return self.rows[bisect_left(self.rows, start, key=_at) : bisect_left(self.rows, end, key=_at)]
 
-    def _stale(self, opens: datetime, closes: datetime | None, grace: datetime | None) -> bool:
+    def _stale(self, opens: datetime | None, closes: datetime | None, grace: datetime | None) -> bool:
         """Whether something was counted that now lies elsewhere."""
         if not self._bounds or self._bounds[0] != opens:
             return True

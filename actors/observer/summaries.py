@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from messages.observations import ProbeSummary
 
@@ -24,8 +25,9 @@ class Sampled:
 class Summaries:
     """Collects the ticks of one probe from an instant on, in order, and sums them up."""
 
-    def __init__(self, probe: str, start: datetime) -> None:
+    def __init__(self, probe: str, start: datetime, every: timedelta = timedelta()) -> None:
         self._probe = probe
+        self._span = max(SPAN, every)
         self._ticks: deque[Sampled] = deque()
         self._cuts: deque[tuple[datetime, datetime]] = deque()
         self.start = start
@@ -47,7 +49,7 @@ class Summaries:
             self._skip()
             while ends and ends[0] <= self.start:
                 ends.popleft()
-            end = min(self.start + SPAN, ends[0]) if ends else self.start + SPAN
+            end = min([self.start + self._span, *islice(ends, 1)])
             if end > until:
                 break
             found.append(self._take(end))

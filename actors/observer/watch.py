@@ -25,6 +25,9 @@ from messages.observations import (
 )
 from runs.windows import window_of
 
+RECENT = timedelta(milliseconds=500)
+"""A window's end may become known this late; events since then wait with being counted until they must be."""
+
 
 class Watch:
     """Observes one run from its start on. Probing and reading never wait for the journal; what they find waits to be said."""
@@ -137,15 +140,20 @@ class Watch:
                 yield from probe.summaries(until, cuts, rest=self._probing.over)
 
     def _matched(self, until: datetime | None, through: int) -> Iterator[EventMatched]:
-        for followed in self.events.matching.followed if until is not None else ():
+        if until is None:
+            return
+        for followed in self.events.matching.followed:
             window = window_of(self._view.state, followed.claim, followed.phase)
-            if window.opens is not None and until is not None:
-                final = window.closes is not None and until >= window.closes
-                if self._is_due(followed, window, final=final):
-                    event = self._match(followed, window, (until, through, final))
-                    if final or _differs(event, self._view.matched.get(followed.name)):
-                        self._matched_at[followed.name] = self._run.now()
-                        yield event
+            if window.opens is None:
+                continue
+            final = window.closes is not None and until >= window.closes
+            if not self._is_due(followed, window, final=final):
+                followed.advance(window, self._run.now() - RECENT)
+                continue
+            event = self._match(followed, window, window.opens, (until, through, final))
+            if final or _differs(event, self._view.matched.get(followed.name)):
+                self._matched_at[followed.name] = self._run.now()
+                yield event
 
     def _is_due(self, followed: Followed, window: Window, *, final: bool) -> bool:
         said = self._view.matched.get(followed.name)
@@ -157,9 +165,8 @@ class Watch:
             return final or last is None or self._run.now() - last >= SELDOM
         return False
 
-    def _match(self, followed: Followed, window: Window, read: tuple[datetime, int, bool]) -> EventMatched:
-        counted, said = followed.count(window), self._view.matched.get(followed.name)
-        opens, closes = window.opens or read[0], window.closes
+    def _match(self, followed: Followed, window: Window, opens: datetime, read: tuple[datetime, int, bool]) -> EventMatched:
+        counted, said, closes = followed.count(window, opens), self._view.matched.get(followed.name), window.closes
         lost = any(lost.end > opens and (closes is None or lost.start < closes) for lost in self.events.lost)
         return EventMatched(
             assertion=followed.name,
@@ -190,7 +197,9 @@ class Watch:
                 yield self._mark(stage.name, (probes, events, through), end_of_stage=True)
                 self._marked_at = now
         late = self._marked_at is None or now - self._marked_at >= interval(view.state)
-        if (late or self._crossed(probes)) and (view.mark is None or (probes, events) != (view.mark.probes, view.mark.events)):
+        known = (view.mark.probes, view.mark.events) if view.mark else (None, None)
+        learnt = (probes is None, events is None) != (known[0] is None, known[1] is None)
+        if (late or learnt or self._crossed(probes)) and (probes, events) != known:
             yield self._mark(stage_name(view.state), (probes, events, through), end_of_stage=False)
             self._marked_at = now
 
@@ -218,6 +227,6 @@ class Watch:
 
 def _differs(event: EventMatched, said: EventMatched | None) -> bool:
     if said is None:
-        return True
+        return event.count > 0 or event.errors > 0
     old = (said.opens, said.closes, said.count, said.seen, said.errors, said.gap, said.final)
     return old != (event.opens, event.closes, event.count, event.seen, event.errors, event.gap, event.final)

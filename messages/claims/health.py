@@ -1,7 +1,7 @@
 """`health`: services are healthy at the window's end, within a time, or throughout; also the usual steady state."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
@@ -108,19 +108,23 @@ class HealthClaim(Claim):
         return self._judge_unbroken(history, opens, closes)
 
     def _judge_unbroken(self, history: History, opens: datetime, closes: datetime) -> Judgement:
-        """None was down without an excuse; whether each was looked at, all of the time in which it had none."""
+        """None was down without an excuse; whether each was looked at, all of the time in which it had none.
+
+        What is left between excuses may be too short for a sample; then one from shortly before says how it was.
+        """
         looked_at, excused = [], []
         for name in as_tuple(self.target):
             service, excuses = history.service(name), self._excuses(history, name)
             spans = free(excuses, opens, closes)
             if any(service.unsampled(*span) > history.max_gap for span in spans):
                 return _unseen(history, [name])
-            if spans and service.up_at(closes) is not None and any(service.within(*span) for span in spans):
+            before = history.max_gap if excuses else timedelta()
+            if service.up_at(closes) is not None and any(service.within(start - before, end) for start, end in spans):
                 looked_at.append(name)
             elif not excuses or length(spans) > history.max_gap:
                 return inconclusive(Reason.NO_SAMPLES, f"no health samples of {name} within the window")
             excused += [name] if excuses else []
-        if not looked_at:
+        if not looked_at and not history.steady:
             return inconclusive(Reason.NO_SAMPLES, CURE)
         note = f" ({', '.join(excused)} excused while disturbed)" if excused else ""
         return passed(f"{_names(self.target)} healthy throughout{note}", *self._newest(history, closes))

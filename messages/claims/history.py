@@ -120,6 +120,8 @@ class History:
     """Per service, the spans in which it may be sick because we made it so."""
     max_gap: timedelta = timedelta(seconds=3)
     stable: timedelta = timedelta()
+    steady: bool = False
+    """The claim is the steady state's, over the phases: it was also judged before them, so excused time takes nothing from it."""
 
     @property
     def events_complete(self) -> bool:

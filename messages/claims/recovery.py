@@ -10,6 +10,8 @@ from messages.claims.history import FaultHistory, History, Judgement, ServiceHis
 from messages.values import Duration, Token, format_duration
 from messages.verdicts import Reason
 
+PROBED = timedelta(milliseconds=50)
+"""How often the injector looks whether a fault's target is normal again."""
 STAYS_DOWN = ("stop", "kill")
 """Actions that leave their target down, so that a claim must say who brought it back."""
 _MOMENT = timedelta(microseconds=1)
@@ -54,6 +56,9 @@ class RecoveryClaim(Claim):
         if down is not None:
             up = next((t for t in service.transitions if t.up and t.at > max(down.at, effect.called)), None)
             recovered = Recovered(up.at if up else None, down.error_bound, (*base, down.evidence, up.evidence if up else ""))
+            if up is not None and fault.gone is not None and down.seen <= fault.gone < up.at <= fault.gone + up.error_bound:
+                evidence = (*base, down.evidence, fault.evidence.get("gone", ""), up.evidence)
+                recovered = Recovered(fault.gone, PROBED, evidence)  # the first sample after it was good: only the interval is coarse
             return self._judge_moment(history, fault, effect, recovered)
         looked = effect.deadline if fault.gone is None else min(max(effect.deadline, fault.gone), fault.gone + history.max_gap)
         if not history.probes_passed(looked):
@@ -61,7 +66,7 @@ class RecoveryClaim(Claim):
         if not any(s.ok for s in service.within(effect.effective, looked + _MOMENT)):
             return inconclusive(Reason.NO_SAMPLES, f"{self.target} was never seen healthy after {self.of}", *base)
         evidence = (*base, fault.evidence.get("gone", ""), *(s.evidence for s in service.within(effect.effective, looked + _MOMENT)[-1:]))
-        return self._judge_moment(history, fault, effect, Recovered(fault.gone, timedelta(milliseconds=50), evidence))
+        return self._judge_moment(history, fault, effect, Recovered(fault.gone, PROBED, evidence))
 
     def _judge_moment(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
         moment, bound, evidence = recovered.at, recovered.error_bound, recovered.evidence

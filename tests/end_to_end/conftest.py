@@ -29,7 +29,11 @@ class Ended:
     """A run that is over."""
 
     state: RunState
-    lines: list[Line]
+    lines: list[Line] = field(repr=False)
+
+    def __repr__(self) -> str:
+        judged = {name: (str(a.verdict), a.message) for name, a in self.state.assertions.items()}
+        return f"Ended({self.state.finished!r}, {judged!r}, {[f'{line.entity}:{line.event.type_name()}' for line in self.lines]})"
 
     @property
     def verdict(self) -> Verdict:
