@@ -7,6 +7,8 @@ import platform
 import tempfile
 from pathlib import Path
 
+import uvloop
+
 from benchmarks.measure import Figure
 from benchmarks.runs import measure_latency, measure_throughput
 
@@ -28,7 +30,8 @@ async def measure() -> list[Figure]:
 
 def main() -> None:
     """Measure, print, write."""
-    figures = asyncio.run(measure())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(measure())
     told = machine()
     print(f"on {told['cores']} cores, {told['memory_gib']} GiB, Python {told['python']}\n")
     for figure in figures:

@@ -4,22 +4,22 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import nats.errors
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from bus.cancelling import leave_if_cancelled
 from bus.connection import Connection
-from bus.errors import NoAnswer
+from bus.errors import NoAnswer, TopologyRefused
 from bus.reading import OrderedReader, Stored
 from bus.topology import ensure_events_stream
 from messages.claims import ServiceEvent
 from messages.expressions import Bindings
 
 ANSWER_LIMIT = 2.0
-"""Seconds that the server has for an answer, and the reader to reach what the server held when asked."""
+"""Seconds that the server has for an answer, and the reader for its next message."""
 LONGEST_NAME = 512
 """Characters that an event's id, type and source may have; what is longer is not read as an event."""
 Deliver = Callable[[datetime, ServiceEvent | None], None]
@@ -62,7 +62,10 @@ class EventStreams:
         """
         if not subjects:
             return {}
-        captors = await ensure_events_stream(self._connection.js, system, subjects, replicas=self._replicas)
+        try:
+            captors = await ensure_events_stream(self._connection.js, system, subjects, replicas=self._replicas)
+        except APIError as error:
+            raise TopologyRefused(f"AUDIT-{system}", str(error.description)) from error
         streams: dict[str, list[str]] = {}
         for subject, stream in captors.items():
             streams.setdefault(stream, []).append(subject)
@@ -97,7 +100,7 @@ class Following:
         """Wait until everything is read that the streams hold now. `floor` is an instant that the server's clock has passed.
 
         Raises:
-            NoAnswer: the server is away, or the reader is more than seconds behind; repeat it.
+            NoAnswer: the server is away, or the reader has stood still; repeat it.
         """
         until, lost = max(floor, self._proven), list[Lost]()
         told = [await source.catch_up(lost) for source in self._sources]
@@ -164,8 +167,8 @@ class _Source:
 
     async def _ask_state(self) -> _State:
         info = await self._request(f"$JS.API.STREAM.INFO.{self.stream}")
-        told, state = _instant(info["ts"]), info["state"]
-        first_at = _instant(state["first_ts"]) if state["messages"] else told
+        told, state = datetime.fromisoformat(info["ts"]), info["state"]
+        first_at = datetime.fromisoformat(state["first_ts"]) if state["messages"] else told
         return _State(told, int(state["first_seq"]), int(state["last_seq"]), first_at)
 
     async def _newest(self) -> int:
@@ -184,9 +187,9 @@ class _Source:
 
     async def _read_to(self, sequence: int) -> None:
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
-                while self.reader.sequence < sequence:
-                    self._moved.clear()
+            while self.reader.sequence < sequence:
+                self._moved.clear()
+                async with asyncio.timeout(ANSWER_LIMIT):
                     await self._moved.wait()
         except TimeoutError as error:
             raise NoAnswer(f"deliver {self.stream} through {sequence}") from error
@@ -223,19 +226,12 @@ def _data(stored: Stored) -> Any:
         return stored.data.decode(errors="replace")
 
 
-def _is_text(name: str) -> bool:
-    """Whether it can be stored: JSON may hold halves of surrogate pairs."""
+def _is_text(name: str) -> bool:  # JSON may hold halves of surrogate pairs, which cannot be stored
     try:
         name.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _instant(text: str) -> datetime:
-    """RFC 3339 as the server writes it, with up to nine digits of fraction; cut to microseconds as stored times are."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(whole).replace(microsecond=int(fraction.ljust(6, "0")[:6] or 0), tzinfo=UTC)
 
 
 def _widest(subjects: Sequence[str]) -> list[str]:

@@ -236,4 +236,4 @@ def _body(event: RunEvent, waited: float) -> bytes:
     ago = getattr(event, "ago", None)
     if isinstance(ago, timedelta) and waited > 0.001:
         event = event.model_copy(update={"ago": ago + timedelta(seconds=waited)})
-    return event.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+    return event.model_dump_json(by_alias=True).encode()

@@ -21,7 +21,7 @@ MAX_COMPREHENSIONS = 20
 MAX_VALUE = 64 * 1024
 """Characters that the value of a text with expressions may have."""
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(")
+_COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne)\s*\(")
 _TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])((?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+)(?!\w)""")
 _VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\bvariables\.([A-Za-z_]\w*)""")
 _NAME = re.compile(r"\.?(?:Variables\.|Parameters\.)?([A-Za-z_][\w-]*)")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from messages.fault_events import Identity
-from targets.identity import PROC, ProcessStat, live_processes
+from targets.identity import ProcessStat, live_processes, read_proc
 
 RUN_TAG = "TEST_COORDINATOR_RUN"
 SERVICE_TAG = "TEST_COORDINATOR_SERVICE"
@@ -53,7 +53,7 @@ def _age(entry: tuple[ProcessStat, str, str]) -> tuple[int, int]:
 def _tags(pid: int) -> tuple[str, str] | None:
     """Run and service in the environment of a process; None if it has none, is gone, or is not ours to read."""
     try:
-        environ = (PROC / str(pid) / "environ").read_bytes()
+        environ = read_proc(pid, "environ")
     except OSError:
         return None
     if RUN_TAG.encode() not in environ:

@@ -118,6 +118,7 @@ def test_an_interrupted_run_is_aborted_undone_and_reported(place: Place) -> None
     assert place.web_is_gone()
 
 
+@pytest.mark.long
 def test_a_second_run_joins_the_first_waits_for_the_system_and_the_first_serves_on(place: Place) -> None:
     scenario = place.write()
     with place.start("run", scenario) as first:
@@ -131,6 +132,7 @@ def test_a_second_run_joins_the_first_waits_for_the_system_and_the_first_serves_
     assert "serving on until no run is open" in first_err
 
 
+@pytest.mark.long
 def test_a_serving_coordinator_runs_what_is_submitted_and_refuses_foreign_systems(place: Place) -> None:
     (place.folder / "systems").mkdir()
     place.write(system=False)
@@ -151,6 +153,7 @@ def test_a_serving_coordinator_runs_what_is_submitted_and_refuses_foreign_system
     assert serving.returncode == 0
 
 
+@pytest.mark.long
 def test_a_stopping_host_aborts_its_open_runs_first(place: Place) -> None:
     (place.folder / "systems").mkdir()
     place.write(duration="30s", system=False)

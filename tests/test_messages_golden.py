@@ -14,7 +14,7 @@ from messages.system import System
 from messages.values import Token
 
 GOLDEN = Path(__file__).parent / "golden"
-"""`<type>.json` says every field; `wire/<type>.json` is what the journal holds: by alias, without what has its default."""
+"""`<type>.json` says every field; `wire/<type>.json` leaves out what has its default, and means the same: a default never changes."""
 TYPES = sorted(EVENTS)
 ACTORS = {"scheduler", "chaos-injector", "observer", "validator", "reporter", "control"}
 TOKEN: TypeAdapter[str] = TypeAdapter(Token)

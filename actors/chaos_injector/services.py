@@ -70,15 +70,17 @@ class Services:
                 return
             problems: list[str] = []
             for _ in range(SWEEPS):
+                left = self._left(run)
+                if not any(left):
+                    break
                 problems.clear()
-                for level in self._left(run):
+                for level in left:
                     for name, stopped in (await self._stop_level(run, level, problems)).items():
                         known = run.view.services.get(name)
                         if known is not None and known.running:
                             yield ServiceStopped(service=name, number=known.starts, killed=stopped.killed, took=stopped.took)
-                if not tagged_processes(run.id):
-                    break
-            problems += [f"{tagged.service} still runs as {tagged.identity}" for tagged in tagged_processes(run.id)]
+            else:
+                problems += [f"{tagged.service} still runs as {tagged.identity}" for tagged in tagged_processes(run.id)]
             if problems:
                 yield ActionFailed(action_id="release", reason=Reason.REVERT_FAILED, message="; ".join(dict.fromkeys(problems)))
             else:
