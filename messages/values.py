@@ -55,6 +55,16 @@ def format_duration(span: timedelta) -> str:
     return text
 
 
+def brief(span: timedelta) -> str:
+    """The span for people, to three digits or so: 12ms, 1.06s, 2m5s. `parse_duration` reads it."""
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.2f}".rstrip("0").rstrip(".") + "s"
+    return format_duration(timedelta(seconds=round(seconds)))
+
+
 def _read_duration(value: Any) -> Any:
     if isinstance(value, str):
         return parse_duration(value)

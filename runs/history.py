@@ -39,7 +39,9 @@ class Observations:
                 up = Transition(at=at - event.ago, up=True, evidence=recorded.evidence, error_bound=event.error_bound)
                 self._transitions.setdefault(event.service, []).append(up)
             case ProbeSummary():
-                self._samples.setdefault(event.probe, []).append(Sampled(event.start, event.end, event.ok, event.failed - event.missed, recorded.evidence))
+                self._samples.setdefault(event.probe, []).append(
+                    Sampled(event.start, event.end, event.ok, event.failed - event.missed, recorded.evidence)
+                )
             case EventMatched():
                 self.matched[event.assertion] = (event, recorded.evidence)
             case ObservedUntil() if event.probes is not None:

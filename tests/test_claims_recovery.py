@@ -143,7 +143,7 @@ def test_what_was_measured_counts_from_the_call_and_has_its_error_bound() -> Non
 
     assert found is not None
     assert found.measured == {"took": timedelta(seconds=1.5), "error_bound": timedelta(milliseconds=200)}
-    assert found.message == "s recovered in 1s500ms (±200ms), at most 5s allowed"
+    assert found.message == "s recovered in 1.5s (±200ms), at most 5s allowed"
     assert found.evidence == ("chaos-injector.crash.fault.injected.0", "observer.s.service.down.0.7", "observer.s.service.up.2")
 
 

@@ -100,13 +100,14 @@ class Watch:
                 probe.changes.popleft()
 
     def _held_back(self, probe: Probe) -> bool:
-        """A service that was never up need not be called down while the run is starting it."""
-        if probe.changes[0].up or probe.name in self._view.up or self._view.state.stages:
+        """A service that was never up need not be called down while the run is starting it: only a sample taken after that counts."""
+        if probe.changes[0].up or probe.name in self._view.up:
             return False
         if len(probe.changes) > 1:
             probe.changes.popleft()
             return False
-        return True
+        begun = next((stage.started for stage in self._view.state.stages.values()), None)
+        return begun is None or probe.until is None or probe.until <= begun + probe.every
 
     def _transition(self, probe: Probe, change: Change) -> ServiceUp | ServiceDown:
         at, number = self._run.instant(change.at), self._view.transitions.get(probe.name, 0) + 1

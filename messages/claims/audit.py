@@ -10,7 +10,7 @@ from pydantic import Field
 from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, target_problems
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.observations import EventMatched, Match
-from messages.values import Token, format_duration
+from messages.values import Token, brief
 from messages.verdicts import Reason
 
 
@@ -38,7 +38,7 @@ class AuditClaim(Claim):
         steps = seen.kept
         found_all = tuple(s.type for s in steps) == self.sequence
         if found_all and self.may_pass_early(history) and history.surely_within(steps[-1]):
-            told = ", ".join(f"{s.type} after {format_duration(s.at - opens)}" for s in steps)
+            told = ", ".join(f"{s.type} after {brief(s.at - opens)}" for s in steps)
             return passed(f"{self.target}: {told}", evidence, steps=len(steps), took=max(steps[-1].at - opens, timedelta()))
         if not history.events_complete:
             return None

@@ -9,7 +9,7 @@ from pydantic import Field
 from messages.claims.claim import Claim, Problem, Scope, Targets, as_tuple, target_problems
 from messages.claims.history import History, Judgement, ServiceHistory, Transition, failed, inconclusive, passed
 from messages.claims.spans import Span, covers, earliest, free, length
-from messages.values import format_duration
+from messages.values import brief, format_duration
 from messages.verdicts import Reason
 
 CURE = "the targets were disturbed all of the time; drop `except`, or widen the window"
@@ -47,7 +47,7 @@ class HealthClaim(Claim):
         for start, end in self._healthy(history, opens, closes):
             held = start + history.stable
             if held <= end and all(history.service(n).unsampled(start, held) <= history.max_gap for n in as_tuple(self.target)):
-                told = f"{_names(self.target)} healthy after {format_duration(start - opens)}, stable since"
+                told = f"{_names(self.target)} healthy after {brief(start - opens)}, stable since"
                 return passed(told, *self._newest(history, end))
         if closes is None or not history.probes_passed(closes):
             return None
@@ -74,7 +74,7 @@ class HealthClaim(Claim):
         closes = min(deadline, history.window.closes or deadline)
         for start, _ in self._healthy(history, opens, closes):
             took = start - opens
-            return passed(f"{_names(self.target)} healthy after {format_duration(took)}", *self._newest(history, start), took=took)
+            return passed(f"{_names(self.target)} healthy after {brief(took)}", *self._newest(history, start), took=took)
         if not history.probes_passed(closes):
             return None
         if blind := self._blind(history, opens, closes):
@@ -82,9 +82,7 @@ class HealthClaim(Claim):
         sick = self._sick(history, closes)
         if not sick and (unknown := self._unknown(history, closes)):
             return _unseen(history, unknown)
-        return failed(
-            f"not healthy within {format_duration(closes - opens)}: {_causes(history, sick, closes)}", *self._newest(history, closes)
-        )
+        return failed(f"not healthy within {brief(closes - opens)}: {_causes(history, sick, closes)}", *self._newest(history, closes))
 
     def _judge_never(self, history: History, opens: datetime) -> Judgement | None:
         closes = history.window.closes
@@ -102,7 +100,7 @@ class HealthClaim(Claim):
             broken = self._first_unexcused(history, name, opens, closes)
             if broken is not None:
                 why = f": {broken.error}" if broken.error else ""
-                return failed(f"{name} was down {format_duration(broken.at - opens)} into the window{why}", broken.evidence)
+                return failed(f"{name} was down {brief(broken.at - opens)} into the window{why}", broken.evidence)
         if closes is None or not history.probes_passed(closes):
             return None
         return self._judge_unbroken(history, opens, closes)

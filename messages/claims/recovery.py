@@ -7,7 +7,7 @@ from typing import Literal
 
 from messages.claims.claim import Claim, Problem, Scope, nearest, target_problems
 from messages.claims.history import FaultHistory, History, Judgement, ServiceHistory, Transition, Window, failed, inconclusive, passed
-from messages.values import Duration, Token, format_duration
+from messages.values import Duration, Token, brief, format_duration
 from messages.verdicts import Reason
 
 PROBED = timedelta(milliseconds=50)
@@ -61,6 +61,9 @@ class RecoveryClaim(Claim):
                 recovered = Recovered(fault.gone, PROBED, evidence)  # the first sample after it was good: only the interval is coarse
             return self._judge_moment(history, fault, effect, recovered)
         looked = effect.deadline if fault.gone is None else min(max(effect.deadline, fault.gone), fault.gone + history.max_gap)
+        if fault.gone is not None and fault.gone - PROBED > effect.deadline:
+            late = Recovered(fault.gone, PROBED, (*base, fault.evidence.get("gone", "")))
+            return self._judge_moment(history, fault, effect, late)
         if not history.probes_passed(looked):
             return None
         if not any(s.ok for s in service.within(effect.effective, looked + _MOMENT)):
@@ -75,13 +78,13 @@ class RecoveryClaim(Claim):
                 return None
             if history.service(self.target).unsampled(effect.called, effect.deadline) > history.max_gap:
                 return inconclusive(Reason.GAP, f"{self.target} was not watched all the time in which it should have recovered", *evidence)
-            took = format_duration(moment - effect.called) if moment else f"more than {format_duration(self.within)}"
+            took = brief(moment - effect.called) if moment else f"more than {format_duration(self.within)}"
             return failed(f"{self.target} needed {took} to recover, at most {format_duration(self.within)} allowed", *evidence)
         wrong = self._restored_wrongly(fault)
         if wrong is None:
             return None
         span = max(moment - effect.called, timedelta())
-        told = f"{self.target} recovered in {format_duration(_milliseconds(span))} (±{format_duration(bound)})"
+        told = f"{self.target} recovered in {brief(span)} (±{brief(bound)})"
         if wrong:
             return failed(f"{told}, but {wrong}", *evidence, took=span, error_bound=bound)
         return passed(f"{told}, at most {format_duration(self.within)} allowed", *evidence, took=span, error_bound=bound)
@@ -152,7 +155,3 @@ def _death(service: ServiceHistory, fault: FaultHistory, effect: Effect) -> Tran
     after = next((t for t in service.transitions if not t.up and t.at > effect.effective), None)
     late = after is not None and fault.gone is not None and after.at > fault.gone + after.error_bound
     return None if late else after
-
-
-def _milliseconds(span: timedelta) -> timedelta:
-    return timedelta(milliseconds=round(span / timedelta(milliseconds=1)))

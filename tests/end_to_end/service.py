@@ -58,6 +58,6 @@ if __name__ == "__main__":
     if os.environ.get("WRAPPED"):
         inner = {**os.environ, "WRAPPED": ""}
         child = subprocess.Popen([sys.executable, __file__], env=inner, start_new_session=True)
-        signal.signal(signal.SIGTERM, lambda *_: (child.terminate(), sys.exit(0)))
-        child.wait()
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(child.pid, signal.SIGTERM))
+        sys.exit(child.wait())
     asyncio.run(main())

@@ -14,7 +14,7 @@ from messages.run_events import ActionRequested, PhaseStarted
 from messages.verdicts import Reason, Verdict
 
 if TYPE_CHECKING:
-    from conftest import Arena
+    from tests.end_to_end.conftest import Arena
 
 pytestmark = pytest.mark.long
 
