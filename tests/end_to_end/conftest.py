@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,3 +145,9 @@ async def arena(server: Server, tmp_path: Path) -> AsyncIterator[Arena]:
     async with host(read_settings(log_level="WARNING"), server.url, plan) as running:
         await running.ready()
         yield Arena(server.url, running, tmp_path)
+
+
+@pytest.fixture
+def arena_of() -> Callable[[Server, Host, Path], Arena]:
+    """An arena around a host that the test runs itself."""
+    return lambda server, running, folder: Arena(server.url, running, folder)
