@@ -36,8 +36,12 @@ spec:
   phases:
     - {name: trade, duration: 4s, assertions: [{id: fills, type: event, where: "event.type == 'order.filled'", at_least: 20}]}
   assertions:
-    - {id: orders, type: continuity, key: event.data.order_id, opened_by: order.submitted, closed_by: [order.filled, order.rejected], grace: 2s,
-       description: no order is lost}
+    - id: orders
+      type: continuity
+      key: event.data.order_id
+      opened_by: order.submitted
+      closed_by: [order.filled, order.rejected]
+      grace: 2s
 """
 
 
