@@ -50,8 +50,6 @@ class Settings(BaseSettings):
     """The address to listen on; 0.0.0.0 for all."""
     http_port: Port | None = None
     """A port from 0 to 65535; 0 picks a free one."""
-    grpc_port: Port | None = None
-    """A port from 0 to 65535; 0 picks a free one."""
     log_level: Annotated[Level | None, BeforeValidator(_upper)] = None
     """One of debug, info, warning, error, critical, in any case."""
     log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)] = None
