@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from actors.observer.events import Streams
-from actors.observer.evidence import EvidenceStore, name_of, packed
-from actors.observer.health import Prober
+from actors.observer.evidence import name_of, packed
 from actors.observer.view import ObserverView
 from actors.observer.watch import Watch
 from actors.observer.watermarks import finished_stages
 from bus.actor import Actor, Decision, Run, Subscription, on, whenever
 from bus.cancelling import end
 from bus.errors import BusError, NoAnswer
+from bus.event_streams import EventStreams
+from bus.objects import ObjectStore
 from messages.events import RunEvent
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
 from messages.run_events import PhaseFinished, RunAccepted
+from targets.health import HealthProber
 
 
 class Observer(Actor[ObserverView]):
@@ -27,7 +28,7 @@ class Observer(Actor[ObserverView]):
     name = "observer"
     emits = (ServiceDown, ServiceUp, ProbeSummary, EventMatched, EventCounted, StreamGap, EvidenceStored, ObservedUntil)
 
-    def __init__(self, prober: Prober, events: Streams, evidence: EvidenceStore) -> None:
+    def __init__(self, prober: HealthProber, events: EventStreams, evidence: ObjectStore) -> None:
         self._prober = prober
         self._events = events
         self._evidence = evidence

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 import structlog
 
@@ -14,7 +13,7 @@ from actors.observer.view import ObserverView
 from bus.actor import Run
 from bus.cancelling import end
 from bus.errors import BusError, NoAnswer
-from bus.event_streams import Deliver, Following, Look, Lost
+from bus.event_streams import EventStreams, Following, Look, Lost
 from messages.claims import ServiceEvent
 
 _log = structlog.get_logger()
@@ -22,20 +21,10 @@ _PAUSE = 0.1
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
-class Streams(Protocol):
-    """Where service events are read from."""
-
-    async def prepare(self, system: str, subjects: tuple[str, ...]) -> object:
-        """See to it that they are captured."""
-
-    async def follow(self, system: str, subjects: tuple[str, ...], since: datetime, deliver: Deliver, *, known: int | None) -> Following:
-        """A reading of those stored since an instant."""
-
-
 class EventReading:
     """Reads the events of one run. `look` at least every `pause` seconds, at once when hurried."""
 
-    def __init__(self, streams: Streams, run: Run[ObserverView], news: Callable[[], None], fresh: Callable[[], None]) -> None:
+    def __init__(self, streams: EventStreams, run: Run[ObserverView], news: Callable[[], None], fresh: Callable[[], None]) -> None:
         system = run.view.state.system
         self.subjects = system.spec.events
         self.matching = Matching(run.view.state.scenario.claims(), system.event_names())

@@ -3,32 +3,8 @@
 import gzip
 import json
 from collections.abc import Iterable
-from typing import Protocol
 
 from actors.observer.matching import Row
-
-
-class StoredEvidence(Protocol):
-    """What a store says about an object."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal."""
-
-
-class EvidenceStore(Protocol):
-    """Where evidence is put."""
-
-    async def put(self, name: str, data: bytes, /) -> StoredEvidence:
-        """Store an object, replacing one of this name; repeating it is safe."""
 
 
 def name_of(run: str, stage: str) -> str:

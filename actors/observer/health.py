@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from actors.observer.summaries import Sampled, Summaries
 from actors.observer.transitions import Change, Transitions
@@ -15,24 +14,17 @@ from bus.actor import Run
 from bus.cancelling import end
 from messages.observations import ProbeSummary
 from messages.system import Health
-from targets.health import Sample
+from targets.health import HealthProber
 from targets.ticks import OpenLoop, Tick
 
 News = Callable[[], None]
 """Something is to be said now."""
 
 
-class Prober(Protocol):
-    """What takes samples."""
-
-    async def check(self, health: Health) -> Sample:
-        """A sample of all the checks; it never raises for a sick target."""
-
-
 class Probe:
     """One service under observation."""
 
-    def __init__(self, name: str, health: Health, prober: Prober, run: Run[ObserverView], news: News) -> None:
+    def __init__(self, name: str, health: Health, prober: HealthProber, run: Run[ObserverView], news: News) -> None:
         self.name = name
         self.every = health.every
         self.changes: deque[Change] = deque()
@@ -98,7 +90,7 @@ class Probe:
 class Probing:
     """All probes of one run."""
 
-    def __init__(self, prober: Prober, run: Run[ObserverView], news: News) -> None:
+    def __init__(self, prober: HealthProber, run: Run[ObserverView], news: News) -> None:
         services = run.view.state.system.spec.services.items()
         self.probes = [Probe(name, service.health, prober, run, news) for name, service in services if service.health is not None]
         self._over = asyncio.Event()

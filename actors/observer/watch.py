@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from actors.observer.events import EventReading, Streams
-from actors.observer.health import Probe, Prober, Probing, bound_of
+from actors.observer.events import EventReading
+from actors.observer.health import Probe, Probing, bound_of
 from actors.observer.matching import Followed
 from actors.observer.transitions import Change
 from actors.observer.view import ObserverView
 from actors.observer.watermarks import OFTEN, SELDOM, edges, ends, finished_stages, interval, next_after, stage_name
 from bus.actor import Decision, Run
 from bus.cancelling import end
+from bus.event_streams import EventStreams
 from messages.claims import Window
 from messages.observations import (
     EventCounted,
@@ -24,6 +25,7 @@ from messages.observations import (
     StreamGap,
 )
 from runs.windows import window_of
+from targets.health import HealthProber
 
 RECENT = timedelta(milliseconds=500)
 """A window's end may become known this late; events since then wait with being counted until they must be."""
@@ -32,7 +34,7 @@ RECENT = timedelta(milliseconds=500)
 class Watch:
     """Observes one run from its start on. Probing and reading never wait for the journal; what they find waits to be said."""
 
-    def __init__(self, run: Run[ObserverView], prober: Prober, streams: Streams) -> None:
+    def __init__(self, run: Run[ObserverView], prober: HealthProber, streams: EventStreams) -> None:
         self._run = run
         self._view = run.view
         self._probing = Probing(prober, run, self._news)

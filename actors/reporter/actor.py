@@ -2,36 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 from actors.reporter.rendering import FORMATS, render
 from bus.actor import Actor, Run, Subscription, on
+from bus.objects import ObjectStore
 from messages.judgements import Artefact, ReportPublished
 from messages.run_events import RunFinished
 from runs.report import Report, ReportFold
-
-
-class Stored(Protocol):
-    """What the store says about an object."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal."""
-
-
-class ReportStore(Protocol):
-    """Where reports are kept."""
-
-    async def put(self, name: str, data: bytes) -> Stored:
-        """Store the object, replacing another of this name."""
 
 
 class Reporter(Actor[ReportFold]):
@@ -40,7 +17,7 @@ class Reporter(Actor[ReportFold]):
     name = "reporter"
     emits = (ReportPublished,)
 
-    def __init__(self, store: ReportStore) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def fold(self, run: str) -> ReportFold:
