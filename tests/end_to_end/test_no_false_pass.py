@@ -103,7 +103,7 @@ async def test_a_killed_service_that_only_the_undo_brought_back_did_not_recover_
 
 
 async def test_a_restart_too_quick_for_any_probe_is_effective_by_identity(arena: "Arena") -> None:
-    slow_probe = arena.service("one").replace("every: 50ms", "every: 3s")
+    slow_probe = arena.service("one").replace("every: 50ms", "every: 2s")
 
     ended = await arena.run(arena.document(RESTART.replace("3s}", "5s}"), services=slow_probe).replace("recover: 4s", "recover: 10s"))
 
