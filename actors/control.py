@@ -1,5 +1,6 @@
 """What the scheduler's host answers: scenarios taken or refused, runs listed, shown and aborted."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 
@@ -7,8 +8,8 @@ import structlog
 
 from bus.connection import Connection
 from bus.control import Verb
-from bus.intake import FILE, SYSTEM, VARIABLES, Submission
-from bus.journal import Journal, Line
+from bus.intake import FILE, LARGE, SYSTEM, VARIABLES, Submission
+from bus.journal import Journal
 from bus.subjects import partition_of
 from messages.control import Done, Finding, Rejected, RunRequest, RunsReply, RunSummary, SubmitReply, SubmitRequest
 from messages.ids import new_run_id
@@ -71,13 +72,13 @@ class Control:
     async def validate(self, body: bytes, _principal: str) -> SubmitReply:
         """Every mistake in a document."""
         request = SubmitRequest.model_validate_json(body)
-        found = self._resolved(request)
+        found = await self._resolved(request)
         return found if isinstance(found, SubmitReply) else SubmitReply(scenario=found.scenario.name)
 
     async def submit(self, body: bytes, principal: str) -> SubmitReply:
         """Publish a valid scenario, in the name of the principal."""
         request = SubmitRequest.model_validate_json(body)
-        found = self._resolved(request)
+        found = await self._resolved(request)
         if isinstance(found, SubmitReply):
             return found
         key, run = request.key or found.system.name, new_run_id(self._journal.clock.now())
@@ -88,9 +89,12 @@ class Control:
         await self._connection.js.publish(self._journal.subjects.scenario(key), request.document.encode(), headers=headers)
         return SubmitReply(run_id=run, scenario=found.scenario.name)
 
-    def _resolved(self, request: SubmitRequest) -> Resolved | SubmitReply:
+    async def _resolved(self, request: SubmitRequest) -> Resolved | SubmitReply:
+        told = (request.document, request.file, request.system, request.variables)
         try:
-            return self._acceptance.check(request.document, request.file, request.system, request.variables)
+            if len(request.document) > LARGE:
+                return await asyncio.to_thread(self._acceptance.check, *told)
+            return self._acceptance.check(*told)
         except DocumentErrors as errors:
             return SubmitReply(findings=errors.findings)
 
@@ -176,4 +180,4 @@ def _rejected(submission: Submission, findings: tuple[Finding, ...]) -> Rejected
     return Rejected(subject=submission.subject, sequence=submission.sequence, run_id=submission.run, reason="invalid", findings=findings)
 
 
-__all__ = ["Acceptance", "Control", "Line", "fold_run", "list_runs", "summary_of"]
+__all__ = ["Acceptance", "Control", "fold_run", "list_runs", "summary_of"]

@@ -14,7 +14,7 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
 from bus.connection import Connection
-from bus.errors import NoAnswer
+from bus.errors import NoAnswer, RequestRefused
 from bus.subjects import Subjects
 from messages.control import Done, RunRequest, RunsReply, SubmitReply, SubmitRequest
 from messages.values import Message
@@ -61,6 +61,9 @@ async def _answer(verb: Verb, request: Request) -> None:
         await request.respond_error("400", f"{'.'.join(str(p) for p in first['loc']) or 'body'}: {first['msg']}")
     except (NoAnswer, NatsError) as error:
         await request.respond_error("503", str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - one bad request must not end the service for all
+        _log.exception("control.failed", subject=request.subject)
+        await request.respond_error("500", f"{type(error).__name__}: {error}")
     else:
         await request.respond(reply.model_dump_json().encode())
 
@@ -92,11 +95,12 @@ class ControlClient:
 
     async def runs(self, run_id: str | None = None) -> RunsReply:
         """One run, or the newest ones."""
-        return await self._ask("status" if run_id else "list", RunRequest(run_id=run_id), RunsReply)
+        verb = "status" if run_id else "list"
+        return await self._ask(verb, _about(verb, run_id), RunsReply)
 
     async def abort(self, run_id: str, message: str = "") -> Done:
         """End a run and undo its faults. The reply says that it was asked for, not that it is done."""
-        return await self._ask("abort", RunRequest(run_id=run_id, message=message), Done)
+        return await self._ask("abort", _about("abort", run_id, message), Done)
 
     async def _ask(self, verb: str, body: Message, reply: type[R]) -> R:
         subject = self._subjects.control(verb, self._principal)
@@ -108,5 +112,14 @@ class ControlClient:
             raise NoAnswer(verb) from error
         headers = answer.headers or {}
         if "Nats-Service-Error" in headers:
+            if headers.get("Nats-Service-Error-Code") == "400":
+                raise RequestRefused(verb, headers["Nats-Service-Error"])
             raise NoAnswer(f"{verb}: {headers['Nats-Service-Error']}")
         return reply.model_validate_json(answer.data)
+
+
+def _about(verb: str, run_id: str | None, message: str = "") -> RunRequest:
+    try:
+        return RunRequest(run_id=run_id, message=message)
+    except ValidationError as error:
+        raise RequestRefused(verb, f"{run_id!r} cannot be the run_id of a run") from error

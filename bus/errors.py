@@ -4,6 +4,7 @@ BusError
 ├── Unreachable            nobody answers at the address, or refuses us; a retry helps once somebody does
 │   └── JetStreamMissing   a nats-server answers, but without JetStream
 ├── NoAnswer               a request was not answered; whether it took effect is unknown, repeating it is safe
+├── RequestRefused         a host answered that the request makes no sense
 ├── ServerFailed           the embedded nats-server does not start, or has ended
 ├── StateInUse             another process holds the state folder
 ├── StateUnusable          the state folder cannot hold state
@@ -46,6 +47,13 @@ class NoAnswer(BusError):
     def __init__(self, what: str) -> None:
         super().__init__(f"no answer from the bus to {what}; whether it took effect is unknown, repeat it")
         self.what = what
+
+
+class RequestRefused(BusError):
+    """A host answered that the request makes no sense. Final for this request."""
+
+    def __init__(self, verb: str, why: str) -> None:
+        super().__init__(f"{verb}: {why}")
 
 
 class ServerFailed(BusError):

@@ -14,6 +14,7 @@ from bus.cancelling import leave_if_cancelled
 from bus.connection import Connection
 from bus.errors import NoAnswer, TopologyRefused
 from bus.reading import OrderedReader, Stored
+from bus.subjects import widest
 from bus.topology import ensure_events_stream
 from messages.claims import ServiceEvent
 from messages.expressions import Bindings
@@ -135,7 +136,7 @@ class _Source:
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.reader = OrderedReader(self.connection, self.stream, _widest(self.subjects), self._on_stored, since=self.since)
+        self.reader = OrderedReader(self.connection, self.stream, widest(self.subjects), self._on_stored, since=self.since)
 
     def _on_stored(self, stored: Stored) -> None:
         if stored.at >= self.since:
@@ -232,19 +233,3 @@ def _is_text(name: str) -> bool:  # JSON may hold halves of surrogate pairs, whi
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _widest(subjects: Sequence[str]) -> list[str]:
-    """The subjects without those that another one covers: a consumer refuses to be given a message twice."""
-    kept = list(dict.fromkeys(subjects))
-    return [subject for subject in kept if not any(other != subject and _covers(other, subject) for other in kept)]
-
-
-def _covers(wide: str, narrow: str) -> bool:
-    words, others = wide.split("."), narrow.split(".")
-    for index, word in enumerate(words):
-        if word == ">":
-            return len(others) > index
-        if index >= len(others) or others[index] == ">" or word not in {"*", others[index]}:
-            return False
-    return len(words) == len(others)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,14 +16,20 @@ from bus.cancelling import leave_if_cancelled
 from bus.connection import Connection
 from bus.journal import Guard, Journal, LostRace
 from bus.topology import Names
-from messages.control import Rejected
+from messages.control import Finding, Rejected
 from messages.ids import derived_run_id, is_run_id
 from messages.run_events import RunAccepted
+from messages.values import TOKEN_PATTERN
 
 _log = structlog.get_logger()
 VARIABLES, SYSTEM, FILE = "Scenario-Variables", "Scenario-System", "Scenario-File"
 """Headers that a publisher may set: a JSON object of texts, the name of a system, and what findings call the document."""
-_BATCH = 16
+_BATCH = 4
+"""How many are taken at once: all of them are decided within the time that a message may take."""
+LARGE = 32 * 1024
+"""Bytes from which a document is read in a thread, so that nothing else has to wait."""
+KEY = re.compile(TOKEN_PATTERN)
+"""What a key must be. The server routes others as well, and a run with such a key could not be written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +94,14 @@ class Intake:
                 if consumer == "scheduler":
                     await self._decide(message)
                 else:
-                    await self._reject(_unroutable(message), "none", message)
+                    await self._reject(_unroutable(message, message.subject), "none", message)
 
     async def _decide(self, message: Msg) -> None:
         submission = self._read(message)
-        if len(submission.text) > 32 * 1024:
-            decided = await asyncio.to_thread(self._acceptor.accept, submission)
-        else:
-            decided = self._acceptor.accept(submission)
+        if KEY.fullmatch(submission.key) is None:
+            await self._reject(_unroutable(message, submission.subject), "none", message)
+            return
+        decided = await self._accept(submission)
         if isinstance(decided, Rejected):
             await self._reject(decided, submission.key, message)
             return
@@ -104,6 +111,19 @@ class Intake:
         except LostRace:
             _log.info("intake.repeated", run=submission.run)
         await message.ack()
+
+    async def _accept(self, submission: Submission) -> RunAccepted | Rejected:
+        """What the acceptor says. A scenario on which it raises is rejected: it must not come back for ever and keep the others waiting."""
+        try:
+            if len(submission.text) > LARGE:
+                return await asyncio.to_thread(self._acceptor.accept, submission)
+            return self._acceptor.accept(submission)
+        except Exception as error:  # noqa: BLE001 - a border: one scenario must not stop all
+            _log.exception("scenario.unreadable", subject=submission.subject, sequence=submission.sequence)
+            finding = Finding(file=submission.file, line=1, column=1, what=f"could not be read: {type(error).__name__}: {error}")
+            return Rejected(
+                subject=submission.subject, sequence=submission.sequence, run_id=submission.run, reason="invalid", findings=(finding,)
+            )
 
     async def _reject(self, rejected: Rejected, key: str, message: Msg) -> None:
         body = rejected.model_dump_json().encode()
@@ -143,15 +163,11 @@ def _variables(header: str | None) -> dict[str, str] | None:
     return values if plain else None
 
 
-def _unroutable(message: Msg) -> Rejected:
-    from messages.control import Finding
-
-    what = f"{message.subject} is not where a scenario can be published"
+def _unroutable(message: Msg, subject: str) -> Rejected:
+    what = f"{subject} is not where a scenario can be published"
     right = "publish it on <namespace>.scenarios.<key>; the key is one token of letters, digits, - and _"
     finding = Finding(file="scenario", line=1, column=1, what=what, right=right)
-    return Rejected(
-        subject=message.subject, sequence=message.metadata.sequence.stream, run_id=None, reason="unroutable", findings=(finding,)
-    )
+    return Rejected(subject=subject, sequence=message.metadata.sequence.stream, run_id=None, reason="unroutable", findings=(finding,))
 
 
 async def _leave(subscription: JetStreamContext.PullSubscription) -> None:

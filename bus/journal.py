@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,13 @@ from pydantic import ValidationError
 from bus.actor import TimerDue
 from bus.clock import ServerClock
 from bus.connection import Connection
-from bus.errors import NamespaceMissing
+from bus.errors import NamespaceMissing, NoAnswer
 from bus.reading import OrderedReader, Stored
 from bus.subjects import Subjects
 from messages.catalogue import decode
 from messages.events import Recorded, RunEvent, evidence_id
+from messages.judgements import ReportPublished
+from messages.run_events import RunAccepted
 
 _log = structlog.get_logger()
 WRONG_LAST_SEQUENCE = 10071
@@ -114,6 +117,8 @@ class Journal:
         info = json.loads(answer.data)
         if info.get("error", {}).get("code") == 404:
             raise NamespaceMissing(self.stream)
+        if "error" in info:
+            raise NoAnswer(f"the size of {self.stream}: {info['error'].get('description')}")
         self.clock.set(datetime.fromisoformat(info["ts"]), asked, time.monotonic())
         return int(info["state"]["last_seq"])
 
@@ -130,10 +135,22 @@ class Journal:
 
     async def runs_with(self, actor: str, entity: str, type_name: str) -> dict[str, int]:
         """The runs that have this event, and their partitions."""
-        subject = self.subjects.everywhere(actor, entity, type_name)
-        info = await self._connection.js.stream_info(self.stream, subjects_filter=subject)
-        found = (self.subjects.read(s) for s in (info.state.subjects or {}))
-        return {address.run: address.partition for address in found if address is not None}
+        subject, found, total = self.subjects.everywhere(actor, entity, type_name), dict[str, int](), 1
+        while len(found) < total:
+            request = json.dumps({"subjects_filter": subject, "offset": len(found)}).encode()
+            answer = await self._connection.nc.request(f"$JS.API.STREAM.INFO.{self.stream}", request, timeout=5)
+            info = json.loads(answer.data)
+            subjects = info.get("state", {}).get("subjects") or {}
+            addresses = (self.subjects.read(name) for name in subjects)
+            found |= {address.run: address.partition for address in addresses if address is not None}
+            total = int(info.get("total", 0)) if subjects else 0
+        return found
+
+    async def open_runs(self) -> list[str]:
+        """The runs that are accepted and not reported, the oldest first."""
+        accepted = await self.runs_with("scheduler", "run", RunAccepted.type_name())
+        reported = await self.runs_with("reporter", "run", ReportPublished.type_name())
+        return sorted(set(accepted) - set(reported))
 
     async def read_runs(self, runs: Iterable[str], until: int, deliver: Callable[[Line], None]) -> None:
         """Hand every line of these runs up to a sequence to `deliver`, in stream order."""
@@ -213,23 +230,30 @@ class Journal:
     async def schedule(self, subject: str, target: str, at: datetime, body: bytes, last: int) -> int | None:
         """Store a scheduled message whose predecessor has the sequence `last` (0: none); its sequence, or None if that is not so."""
         when = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        headers = {"Nats-Schedule": f"@at {when}", "Nats-Schedule-Target": target, "Nats-Expected-Last-Subject-Sequence": str(last)}
+        mine = f"timer-{uuid.uuid4().hex}"
+        headers = {"Nats-Schedule": f"@at {when}", "Nats-Schedule-Target": target, "Nats-Msg-Id": mine}
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(last)
         pause = 0.05
         while True:
+            await self._connected()
             try:
                 return (await self._publish(subject, body, headers)).seq
             except APIError as error:
                 if error.err_code != WRONG_LAST_SEQUENCE:
                     raise
-                return None
+                newest = await self._last(subject)
+                return newest[0] if newest is not None and newest[1] == mine else None
             except (TimeoutError, NatsError, OSError) as error:
                 _log.warning("timer.retry", subject=subject, error=str(error) or type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
 
     async def unschedule(self, subject: str) -> None:
-        """Take a scheduled message back; it may fire all the same."""
-        await self._connection.js.purge_stream(self.stream, subject=subject)
+        """Take a scheduled message back. It may fire all the same, and does when the server does not answer."""
+        try:
+            await self._connection.js.purge_stream(self.stream, subject=subject)
+        except (TimeoutError, NatsError, OSError) as error:
+            _log.info("timer.left", subject=subject, error=str(error) or type(error).__name__)
 
 
 def _body(event: RunEvent, waited: float) -> bytes:

@@ -36,7 +36,8 @@ class Entry:
 class Keys:
     """The keys of one bucket. Writes say which revision they replace; a lost race is an answer, not an error.
 
-    Every method raises NoAnswer when the bus does not answer; whether a write took effect is then unknown: look before repeating it.
+    Every method raises NoAnswer when the bus does not answer or cannot do it now (JetStream without a leader, or without room); whether a
+    write took effect is then unknown: look before repeating it.
     """
 
     def __init__(self, connection: Connection, bucket: str) -> None:
@@ -83,8 +84,8 @@ class Keys:
                 idle_heartbeat=_HEARTBEAT,
                 config=ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT),
             )
-        except TimeoutError as error:
-            raise NoAnswer(f"watch {self._prefix}{pattern}") from error
+        except (TimeoutError, nats.errors.Error) as error:
+            raise NoAnswer(_what("watch", self._prefix + pattern, error)) from error
         try:
             async for message in subscription.messages:
                 free = _is_marker(message.headers or {})
@@ -107,7 +108,7 @@ class Keys:
             stored = await self._connection.js.publish(self._subject(key), value, timeout=_ANSWER_LIMIT, headers=guarded)
         except APIError as error:
             if error.err_code != _WRONG_LAST_SEQUENCE:
-                raise
+                raise NoAnswer(_what("write", self._subject(key), error)) from error
             return None
         except (TimeoutError, nats.errors.Error) as error:
             _, revision, found = await self._last(key)
@@ -124,9 +125,7 @@ class Keys:
         except NotFoundError:
             return b"", 0, {}
         except (TimeoutError, nats.errors.Error) as error:
-            if isinstance(error, APIError):
-                raise
-            raise NoAnswer(f"read {self._subject(key)}") from error
+            raise NoAnswer(_what("read", self._subject(key), error)) from error
         return message.data or b"", cast("int", message.seq), cast("dict[str, str]", message.headers or {})
 
     def _subject(self, key: str) -> str:
@@ -134,6 +133,10 @@ class Keys:
             msg = f"{json.dumps(key)} is no key; use letters, digits, - _ = / and inner dots"
             raise ValueError(msg)
         return self._prefix + key
+
+
+def _what(verb: str, subject: str, error: Exception) -> str:
+    return f"{verb} {subject}{f' ({error.description})' if isinstance(error, APIError) else ''}"
 
 
 def _is_marker(headers: dict[str, str]) -> bool:

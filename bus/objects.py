@@ -1,11 +1,11 @@
 """Whole objects in one object store: evidence and reports."""
 
 import asyncio
-import base64
 import hashlib
 from dataclasses import dataclass
 
 import nats.errors
+import nats.js.object_store
 from nats.js.errors import APIError, DigestMismatchError, NotFoundError
 
 from bus.connection import Connection
@@ -30,24 +30,18 @@ class ObjectStore:
     """One bucket of objects. Every method raises NoAnswer when the bus does not answer; repeating it is safe."""
 
     def __init__(self, connection: Connection, bucket: str) -> None:
-        self._js = connection.js
         self._bucket = bucket
+        # Made here, because nats-py asks for the stream's state each time that it makes one.
+        self._store = nats.js.object_store.ObjectStore(bucket, f"OBJ_{bucket}", connection.js)
 
     async def put(self, name: str, data: bytes) -> StoredObject:
-        """Store the object, replacing another of this name; equal content is left as it is."""
-        wanted = StoredObject(name, len(data), hashlib.sha256(data).hexdigest())
+        """Store the object, replacing another of this name."""
         try:
             async with asyncio.timeout(_LIMIT):
-                store = await self._js.object_store(self._bucket)
-                try:
-                    found = await store.get_info(name)
-                except NotFoundError:
-                    found = None
-                if found is None or _hex(found.digest) != wanted.sha256:
-                    await store.put(name, data)
+                await self._store.put(name, data)
         except (TimeoutError, nats.errors.Error) as error:
             raise self._translated(error, f"store {name}") from error
-        return wanted
+        return StoredObject(name, len(data), hashlib.sha256(data).hexdigest())
 
     async def get(self, name: str) -> bytes:
         """The object, its checksum verified.
@@ -57,8 +51,7 @@ class ObjectStore:
         """
         try:
             async with asyncio.timeout(_LIMIT):
-                store = await self._js.object_store(self._bucket)
-                result = await store.get(name)
+                result = await self._store.get(name)
         except (NotFoundError, DigestMismatchError) as error:
             raise ObjectMissing(self._bucket, name) from error
         except (TimeoutError, nats.errors.Error) as error:
@@ -67,7 +60,3 @@ class ObjectStore:
 
     def _translated(self, error: Exception, what: str) -> Exception:
         return error if isinstance(error, APIError) else NoAnswer(f"{what} in {self._bucket}")
-
-
-def _hex(digest: str | None) -> str:
-    return base64.urlsafe_b64decode((digest or "").removeprefix("SHA-256=")).hex()

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
+from nats.errors import Error as NatsError
 
+from bus.active_run import ActiveRun
 from bus.actor import Actor, Subscription, TimerDue
 from bus.cancelling import end, leave_if_cancelled
+from bus.errors import BusError
 from bus.journal import Guard, Journal, Line, LostRace
 from messages.events import Fold, RunEvent
 from messages.fault_events import HandlerFailed
@@ -23,8 +25,9 @@ _log = structlog.get_logger()
 ATTEMPTS = 5
 """How often a handler is tried on one event before it is a dead letter."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 60.0
-_LINGER = 30.0
-"""Seconds that a finished run is kept, so that its last events find it."""
+_LINGER, _REPORTED = 30.0, 2.0
+"""Seconds that a finished run, and a reported one, is kept, so that its last events find it."""
+_SUBMITTED = 1000
 
 
 class Metrics(Protocol):
@@ -41,65 +44,6 @@ class NoMetrics:
         """Ignore it."""
 
 
-@dataclass(eq=False)
-class ActiveRun:
-    """One run in one actor's hands."""
-
-    id: str
-    partition: int
-    runtime: "ActorRuntime"
-    view: Any
-    traceparent: str | None = None
-    position: int = 0
-    """The newest sequence that the view knows of this run."""
-    guards: dict[str, int] = field(default_factory=dict)
-    """The newest sequence per entity that this actor wrote (`*`: any entity)."""
-    wake: asyncio.TimerHandle | None = None
-    wake_instant: datetime | None = None
-    moved: asyncio.Event = field(default_factory=asyncio.Event)
-    turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    """Lanes of one actor that write on the same entity do so in turn: a guard is there to lose against others, not against oneself."""
-
-    def now(self) -> datetime:
-        return self.runtime.journal.clock.now()
-
-    def instant(self, local: float) -> datetime:
-        return self.runtime.journal.clock.at(local)
-
-    def wake_at(self, instant: datetime) -> None:
-        if self.wake_instant is not None and self.wake_instant <= instant:
-            return
-        self.stop_waking()
-        self.wake_instant = instant
-        delay = max(0.0, (instant - self.now()).total_seconds()) + 0.0005
-        self.wake = asyncio.get_running_loop().call_later(delay, self.runtime.woken, self)
-
-    def stop_waking(self) -> None:
-        if self.wake is not None:
-            self.wake.cancel()
-        self.wake, self.wake_instant = None, None
-
-    async def arm_timer(self, name: str, at: datetime, body: bytes) -> int | None:
-        subjects, actor = self.runtime.journal.subjects, self.runtime.actor.name
-        target = subjects.timer_due(self.partition, self.id, actor, name)
-        return await self.runtime.journal.schedule(subjects.timer(self.partition, self.id, actor, name), target, at, body, 0)
-
-    async def renew_timer(self, name: str, at: datetime, body: bytes, last: int) -> int | None:
-        subjects, actor = self.runtime.journal.subjects, self.runtime.actor.name
-        target = subjects.timer_due(self.partition, self.id, actor, name)
-        return await self.runtime.journal.schedule(subjects.timer(self.partition, self.id, actor, name), target, at, body, last)
-
-    async def cancel_timer(self, name: str) -> None:
-        subjects = self.runtime.journal.subjects
-        await self.runtime.journal.unschedule(subjects.timer(self.partition, self.id, self.runtime.actor.name, name))
-
-    async def reached(self, sequence: int) -> None:
-        """Wait until the view knows this sequence."""
-        while self.position < sequence:
-            self.moved.clear()
-            await self.moved.wait()
-
-
 class ActorRuntime:
     """One actor at work in this host."""
 
@@ -111,6 +55,8 @@ class ActorRuntime:
         self._table = actor.subscriptions()
         self._runs: dict[str, ActiveRun] = {}
         self._closed: deque[str] = deque(maxlen=4096)
+        self._submitted: dict[str, Line] = {}
+        """Who asked for runs that are not accepted yet."""
         self._lanes: dict[tuple[str, ...], deque[tuple[Subscription, RunEvent | None, ActiveRun]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._working: set[asyncio.Task[None]] = set()
@@ -166,9 +112,18 @@ class ActorRuntime:
 
     def _run_of(self, line: Line) -> ActiveRun | None:
         run = self._runs.get(line.run)
-        if run is None and isinstance(line.event, RunAccepted | SubmitRequested) and line.run not in self._closed:
-            run = ActiveRun(line.run, line.partition, self, self.actor.fold(line.run))
-            self._runs[line.run] = run
+        if run is not None or line.run in self._closed:
+            return run
+        if isinstance(line.event, SubmitRequested):
+            self._submitted[line.run] = line
+            while len(self._submitted) > _SUBMITTED:
+                self._submitted.pop(next(iter(self._submitted)))
+        if not isinstance(line.event, RunAccepted):
+            return None
+        run = self._runs[line.run] = ActiveRun(line.run, line.partition, self, self.actor.fold(line.run))
+        submitted = self._submitted.pop(line.run, None)
+        if submitted is not None:
+            self._advance(run, submitted)
         return run
 
     def _advance(self, run: ActiveRun, line: Line) -> None:
@@ -179,23 +134,26 @@ class ActorRuntime:
             run.moved.set()
             if line.actor == self.actor.name:
                 self._wrote(run, line.entity, line.sequence)
-        if isinstance(line.event, ReportPublished):
-            self._close_later(run)
-        elif isinstance(line.event, RunFinished):
-            asyncio.get_running_loop().call_later(_LINGER, self._close, run)
+        if isinstance(line.event, ReportPublished | RunFinished):
+            self._close_in(run, _REPORTED if isinstance(line.event, ReportPublished) else _LINGER)
 
-    def _close_later(self, run: ActiveRun) -> None:
-        asyncio.get_running_loop().call_later(2.0, self._close, run)
+    def _close_in(self, run: ActiveRun, seconds: float) -> None:
+        if run.closing is not None:
+            run.closing.cancel()
+        run.closing = asyncio.get_running_loop().call_later(seconds, self._close, run, time.monotonic() + _LONGEST_PAUSE)
 
-    def _close(self, run: ActiveRun) -> None:
-        if self._runs.pop(run.id, None) is not None:
-            run.stop_waking()
+    def _close(self, run: ActiveRun, at_last: float) -> None:
+        """Drop a run that is over, when its handlers are done, or have had their time."""
+        if any(lane[0] == run.id for lane in self._lanes) and time.monotonic() < at_last:
+            run.closing = asyncio.get_running_loop().call_later(_REPORTED, self._close, run, at_last)
+        elif self._runs.pop(run.id, None) is not None:
+            run.close()
             self._closed.append(run.id)
             self.actor.closed(run.id)
 
     def _dispatch(self, line: Line) -> None:
         run = self._runs.get(line.run)
-        if run is None or (isinstance(line.event, TimerDue) and line.actor != self.actor.name):
+        if run is None or isinstance(line.event, HandlerFailed) or (isinstance(line.event, TimerDue) and line.actor != self.actor.name):
             return
         for subscription in self._table:
             if subscription.lane == "latest":
@@ -282,12 +240,9 @@ class ActorRuntime:
             await self._store_in_order(run, events)
 
     async def _store_in_order(self, run: ActiveRun, events: Sequence[RunEvent]) -> None:
-        first, *rest = events
-        newest = await self._write(run, first, self._guard(run, first))
-        if rest:
-            async with asyncio.TaskGroup() as writes:
-                stored = [writes.create_task(self._write(run, event, None)) for event in rest]
-            newest = max(newest, *(task.result() for task in stored))
+        newest = 0
+        for index, event in enumerate(events):
+            newest = max(newest, await self._write(run, event, self._guard(run, event) if index == 0 else None))
         await run.reached(newest)
 
     def _guard(self, run: ActiveRun, event: RunEvent) -> Guard | None:
@@ -313,6 +268,9 @@ class ActorRuntime:
         name = getattr(subscription.handler, "__name__", "handler")
         failure = HandlerFailed(handler=name, cause=message, sequence=run.position, error=f"{type(error).__name__}: {error}"[:2000])
         await self._write(run, failure, None)
+        run.failures += 1
+        pause = min(_FIRST_PAUSE * 2**run.failures, _LONGEST_PAUSE)
+        run.wake_at(run.now() + timedelta(seconds=pause))
 
 
 class UndeclaredEvent(TypeError):
@@ -327,13 +285,18 @@ class Reading:
 
     def __init__(self, journal: Journal, runtimes: Iterable[ActorRuntime]) -> None:
         self._journal = journal
-        self._runtimes = tuple(runtimes)
+        self._runtimes = list(runtimes)
         self.caught_up = asyncio.Event()
+
+    def leave(self, runtime: ActorRuntime) -> None:
+        """Feed this one no more."""
+        if runtime in self._runtimes:
+            self._runtimes.remove(runtime)
 
     async def run(self) -> None:
         """Read until cancelled."""
         last = await self._journal.last_sequence()
-        open_runs = await self._open_runs()
+        open_runs = await self._journal.open_runs()
         for runtime in self._runtimes:
             runtime.begin_replay()
         if open_runs:
@@ -346,13 +309,8 @@ class Reading:
             tasks.create_task(reader.run())
             tasks.create_task(self._keep_time())
 
-    async def _open_runs(self) -> list[str]:
-        accepted = await self._journal.runs_with("scheduler", "run", RunAccepted.type_name())
-        reported = await self._journal.runs_with("reporter", "run", ReportPublished.type_name())
-        return sorted(set(accepted) - set(reported))
-
     def _deliver(self, line: Line) -> None:
-        for runtime in self._runtimes:
+        for runtime in tuple(self._runtimes):
             runtime.deliver(line)
 
     async def _keep_time(self) -> None:
@@ -361,7 +319,7 @@ class Reading:
             await asyncio.sleep(10)
             try:
                 await self._journal.last_sequence()
-            except (TimeoutError, OSError) as error:
+            except (TimeoutError, OSError, BusError, NatsError) as error:
                 _log.info("clock.unset", error=str(error) or type(error).__name__)
 
 

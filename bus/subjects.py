@@ -1,5 +1,6 @@
 """Every subject of a namespace, made and read in one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,3 +104,20 @@ def partition_of(key: str) -> int:
     for byte in key.encode():
         value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
     return value % PARTITIONS
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether every subject that matches `narrow`, itself perhaps a pattern, matches `wide`."""
+    words, others = wide.split("."), narrow.split(".")
+    for index, word in enumerate(words):
+        if word == ">":
+            return len(others) > index
+        if index >= len(others) or others[index] == ">" or word not in {"*", others[index]}:
+            return False
+    return len(words) == len(others)
+
+
+def widest(subjects: Sequence[str]) -> list[str]:
+    """The subjects without those that another one covers: a stream may not capture one twice, nor a consumer ask for it twice."""
+    kept = dict.fromkeys(subjects)
+    return [subject for subject in kept if not any(other != subject and covers(other, subject) for other in kept)]

@@ -10,7 +10,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from bus.errors import EventsUnreadable, NoAnswer, TopologyDiffers, TopologyRefused
-from bus.subjects import PARTITIONS
+from bus.subjects import PARTITIONS, covers, widest
 
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
@@ -89,7 +89,7 @@ async def ensure_events_stream(js: JetStreamContext, system: str, subjects: Sequ
     """Which stream captures each of a system's subjects: one that does already, else `AUDIT-<system>`, made or widened here.
 
     Raises:
-        EventsUnreadable: another stream captures only a part of a subject, or gives each message to one reader only.
+        EventsUnreadable: another stream captures only a part of a subject, or does not keep each message for every reader.
         TopologyDiffers: a foreign stream is called `AUDIT-<system>`.
     """
     audit = f"AUDIT-{system}"
@@ -203,11 +203,9 @@ async def _captor(js: JetStreamContext, subject: str, audit: str) -> str | None:
             found = (await _request(js, f"STREAM.INFO.{name}", None))["config"]
         except NotFoundError:
             continue
-        if any(_covers(captured, subject) for captured in found["subjects"]):
-            if found["retention"] == "workqueue":
-                raise EventsUnreadable(
-                    subject, name, "is a work queue, which gives each message to one reader only; mirror it, and name that"
-                )
+        if any(covers(captured, subject) for captured in found["subjects"]):
+            if obstacle := _loses(found):
+                raise EventsUnreadable(subject, name, obstacle)
             return str(name)
         if name != audit:
             part = ", ".join(found["subjects"])
@@ -215,16 +213,28 @@ async def _captor(js: JetStreamContext, subject: str, audit: str) -> str | None:
     return None
 
 
+def _loses(found: Settings) -> str:
+    """How a stream loses messages between others that it keeps, which no reader would notice; empty if it does not."""
+    if found["retention"] == "workqueue":
+        return "is a work queue, which gives each message to one reader only; mirror it, and name that"
+    if found["retention"] == "interest":
+        return "has `interest` retention, which drops what its consumers have acknowledged, or never wanted; set its retention to `limits`"
+    most = found.get("max_msgs_per_subject", -1)
+    if most > 0:
+        return f"keeps only the last {most} of each subject, and drops others from between; set its max_msgs_per_subject to -1"
+    return ""
+
+
 async def _capture(js: JetStreamContext, audit: str, missing: list[str], replicas: int) -> None:
     try:
         found = (await _request(js, f"STREAM.INFO.{audit}", None))["config"]
     except NotFoundError:
-        wanted = _stream(audit, _without_covered(missing), num_replicas=replicas, max_age=7 * _DAY, allow_direct=True, metadata=_OURS)
+        wanted = _stream(audit, widest(missing), num_replicas=replicas, max_age=7 * _DAY, allow_direct=True, metadata=_OURS)
         subject = f"STREAM.CREATE.{audit}"
     else:
         if not _OURS.items() <= (found.get("metadata") or {}).items():
             raise TopologyDiffers(audit, [f"it is not ours, and does not capture {', '.join(missing)}"])
-        wanted = {**found, "subjects": _without_covered([*found["subjects"], *missing])}
+        wanted = {**found, "subjects": widest([*found["subjects"], *missing])}
         subject = f"STREAM.UPDATE.{audit}"
     try:
         await _request(js, subject, wanted)
@@ -272,20 +282,3 @@ def _shown(key: str, value: Any) -> str:
     if value is None:
         return "not set"
     return f"{value / _SECOND:g}s" if key in _SPANS else json.dumps(value)
-
-
-def _without_covered(subjects: Sequence[str]) -> list[str]:
-    """The widest of the subjects: a stream may not capture one twice."""
-    kept = dict.fromkeys(subjects)
-    return [subject for subject in kept if not any(other != subject and _covers(other, subject) for other in kept)]
-
-
-def _covers(captured: str, subject: str) -> bool:
-    """Whether every subject that matches `subject`, itself perhaps a pattern, matches `captured`."""
-    wide, narrow = captured.split("."), subject.split(".")
-    for index, part in enumerate(wide):
-        if part == ">":
-            return len(narrow) > index
-        if index >= len(narrow) or narrow[index] == ">" or part not in {"*", narrow[index]}:
-            return False
-    return len(wide) == len(narrow)

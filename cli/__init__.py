@@ -1,1 +1,1 @@
-"""TBD."""
+"""The command line: a participant of the bus like any other."""

@@ -1,1 +1,1 @@
-"""TBD."""
+"""The composition root: settings, which actors run in this process, endpoints, logs and metrics."""

@@ -98,6 +98,7 @@ class Supervisor:
                 await asyncio.Event().wait()
         except Exception as error:  # noqa: BLE001 - the border of supervision: whatever ends an actor, it comes back
             crew.remove(ward)
+            reading.leave(runtime)
             outer.create_task(self._return(ward, ward.crashed(error), outer))
         finally:
             opened.set()

@@ -47,7 +47,7 @@ class SubmitReply(Message):
 class RunRequest(Message):
     """Something about one run (`abort`, `status`, `report`), or about all (`status`, `list` without one)."""
 
-    run_id: str | None = None
+    run_id: Token | None = None
     message: str = ""
 
 

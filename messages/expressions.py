@@ -24,6 +24,8 @@ MAX_WORK = 2_000_000
 """Elements times the weight of all variables, for a comprehension that looks at a variable in each step; about a second."""
 MAX_SEARCHED = 10_000
 """Characters of a text that `matches` may search with a pattern that counts (`{}`) or is no literal: it takes text times pattern."""
+TYPES = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "optional_type"})
+"""What CEL calls its types; to its parser they are variables."""
 _MAP = re.compile(r"\.\s*map\s*\(")
 _BUILDING = re.compile(r"\.\s*(?:map|filter)\s*\(")
 _MATCHES = re.compile(r"\bmatches\s*\(\s*(.?)")
@@ -80,7 +82,7 @@ class Bindings:
 class Expression:
     """A compiled CEL expression. Its evaluation cannot read files, run code or take unbounded time."""
 
-    __slots__ = ("_builds", "_inner", "_program", "_searches", "source")
+    __slots__ = ("_builds", "_inner", "_own", "_program", "_searches", "source")
 
     def __init__(self, source: str) -> None:
         """Compile it.
@@ -92,11 +94,16 @@ class Expression:
         bare = _refuse_costly(source)
         inside = comprehended(bare)
         self._inner = frozenset(_NAME.findall(inside)) if inside is not None else None
+        self._own = frozenset(name for body in (inside or "").splitlines() for name in _NAME.findall(body.partition(",")[0]))
         self._builds = _BUILDING.search(bare) is not None
         patterns = _MATCHES.findall(bare)
         self._searches = bool(patterns) and ("{" in source or any(first not in {"'", '"'} for first in patterns))
         with _as_expression_error():
             self._program = cel.compile(source)
+
+    def unknown(self, known: frozenset[str]) -> frozenset[str]:
+        """The variables that it names beyond those; wherever they are needed it cannot be evaluated."""
+        return frozenset(self._program.variables()) - known - TYPES - self._own
 
     def evaluate(self, values: Bindings) -> Any:
         """The value of the expression over these variables.

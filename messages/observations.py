@@ -201,7 +201,7 @@ class StreamGap(RunEvent):
 
 
 class EvidenceStored(RunEvent):
-    """The raw matches of a stage are in the object store, under `name`. Emitted by the observer."""
+    """The raw matches of a stage are in the object store, under `name`; nothing is stored of one without any. Emitted by the observer."""
 
     EVENT = "evidence.stored.v1"
     ACTORS = OBSERVER

@@ -166,6 +166,10 @@ class ActionExpired(RunEvent):
     def entity(self) -> str:
         return self.fault_id
 
+    @property
+    def ordinal(self) -> int:
+        return 1 if self.reason is Reason.REVERT_FAILED else 0
+
 
 class AssertionOpened(RunEvent):
     """A claim's window opened. The steady state has one each for settle, the phases and recover. Emitted by the scheduler."""

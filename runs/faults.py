@@ -141,6 +141,8 @@ def _apply(state: ActionState, recorded: Recorded[RunEvent]) -> None:
 
 
 def _end(state: ActionState, event: ActionDone | ActionRefused | ActionFailed | ActionExpired) -> None:
+    if isinstance(event, ActionExpired) and event.reason is Reason.REVERT_FAILED and state.armed is not None and state.reverted is None:
+        state.revert_failed = event.message
     if state.outcome is not None:
         return
     state.message = event.message
@@ -153,5 +155,3 @@ def _end(state: ActionState, event: ActionDone | ActionRefused | ActionFailed | 
             state.outcome, state.reason = "failed", event.reason
         case ActionExpired():
             state.outcome, state.reason = "expired", event.reason
-            if state.armed is not None and state.reverted is None:
-                state.revert_failed = event.message

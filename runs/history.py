@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from messages.claims import FaultHistory, History, Sampled, ServiceHistory, Transition
+from messages.claims import FaultHistory, History, Sampled, ServiceHistory, Transition, Window
 from messages.events import Recorded, RunEvent
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
 from runs.faults import ActionState
@@ -53,12 +53,21 @@ class Observations:
         """One service's health."""
         return ServiceHistory(tuple(self._transitions.get(name, ())), tuple(self._samples.get(name, ())))
 
+    def missed_events(self, window: Window) -> bool:
+        """Whether events of this window are known to be lost."""
+        opens, closes = window.opens, window.closes
+        gaps = (gap for gap in self.gaps if gap.source == "events")
+        return opens is not None and any(gap.end > opens and (closes is None or gap.start < closes) for gap in gaps)
+
 
 def history_of(state: RunState, seen: Observations, assertion: AssertionState) -> History:
     """What is known for judging this claim now."""
     matched, evidence = seen.matched.get(assertion.id, (None, None))
+    window = window_of(state, assertion.claim, assertion.phase, assertion.mode)
+    if matched is not None and seen.missed_events(window):  # an observer that was restarted need not know of it
+        matched = matched.model_copy(update={"gap": True})
     return History(
-        window=window_of(state, assertion.claim, assertion.phase, assertion.mode),
+        window=window,
         services={name: seen.service(name) for name in state.system.spec.services},
         faults=fault_histories(state),
         matched=matched,

@@ -20,6 +20,8 @@ MAX_STEADY = 100
 """Claims that a steady state may have."""
 MAX_STEADY_ID = 49
 """Characters of a steady-state claim's id: it is opened under longer ones."""
+HTTP_VARIABLES, COMMAND_VARIABLES = ("status", "body", "json", "headers"), ("code", "stdout", "stderr")
+"""What an `expect` may ask about."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALIAS = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
@@ -81,11 +83,11 @@ def _check_service(sheet: Sheet, path: Path, service: dict[str, Any], names: Nam
 
 
 def _check_health(sheet: Sheet, path: Path, health: dict[str, Any]) -> None:
-    for check, variable in (("http", "status"), ("command", "code")):
+    for check, variables, example in (("http", HTTP_VARIABLES, "status == 200"), ("command", COMMAND_VARIABLES, "code == 0")):
         source = _mapping(health.get(check)).get("expect")
         if isinstance(source, str):
-            for problem in expression_problems("expect", source, variable):
-                sheet.add((*path, check, "expect"), problem.what, f"CEL, like {variable} == {200 if check == 'http' else 0}")
+            for problem in expression_problems("expect", source, *variables):
+                sheet.add((*path, check, "expect"), problem.what, f"CEL over {', '.join(variables)}, like {example}")
     url = _mapping(health.get("http")).get("url")
     if isinstance(url, str) and url.startswith("http") and not _url_is_good(url):
         sheet.add(

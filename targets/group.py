@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 
 from messages.fault_events import Identity
@@ -29,11 +30,21 @@ def is_left(leader: Identity) -> bool:
 
 def is_halted(leader: Identity) -> bool:
     """Whether the group is there and every process of it is stopped by a signal."""
-    first = read_stat(leader.pid)
-    if first is not None and not first.halted:
-        return False
-    stats = [read_stat(member.pid) for member in members(leader)]
-    return bool(stats) and all(stat is not None and stat.halted for stat in stats)
+    return halting(leader)()
+
+
+def halting(leader: Identity) -> Callable[[], bool]:
+    """`is_halted` for who looks again and again: the machine is searched only when those that are known stand still, for new ones."""
+    known: tuple[Identity, ...] = (leader,)
+
+    def look() -> bool:
+        nonlocal known
+        if any(_runs(member) for member in known):
+            return False
+        known = members(leader)
+        return bool(known) and not any(_runs(member) for member in known)
+
+    return look
 
 
 def signal_group(leader: Identity, number: signal.Signals) -> bool:
@@ -53,6 +64,11 @@ def signal_group(leader: Identity, number: signal.Signals) -> bool:
     except PermissionError as error:
         raise NotPermitted(leader) from error
     return True
+
+
+def _runs(identity: Identity) -> bool:
+    stat = read_stat(identity.pid)
+    return stat is not None and stat.identity == identity and not stat.ended and not stat.halted
 
 
 def _is_its_own(leader: Identity) -> bool:

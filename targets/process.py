@@ -14,7 +14,7 @@ from messages import system
 from messages.fault_events import Identity
 from targets.errors import CannotRun, NotThere, StartFailed, StopFailed
 from targets.find import has_tags
-from targets.group import is_halted, is_left, members, signal_group
+from targets.group import halting, is_left, members, signal_group
 from targets.identity import is_alive
 from targets.polling import until
 from targets.spawn import spawn
@@ -115,7 +115,7 @@ class ProcessDriver:
         self._signal(identity, signals.SIGSTOP)
         with suppress(TimeoutError):
             async with asyncio.timeout(TO_HALT.total_seconds()):
-                await until(lambda: is_halted(identity), poll=0.001)
+                await until(halting(identity), poll=0.001)
 
     async def resume(self, identity: Identity) -> None:
         """Lets the group run again; nothing happens to one that runs.

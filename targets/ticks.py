@@ -47,8 +47,6 @@ class OpenLoop:
         self._start = -math.inf
         self._held: dict[int, Tick] = {}
         self._next = 0
-        self._moved = asyncio.Event()
-        self._over = False
 
     @property
     def decided_until(self) -> float:
@@ -58,27 +56,17 @@ class OpenLoop:
     async def run(self, decided: Callable[[Tick], None]) -> NoReturn:
         """Ticks from now on until it is cancelled; `decided` gets every tick once, in order."""
         self._start = time.monotonic()
-        try:
-            async with asyncio.TaskGroup() as group:
-                index = 0
-                while True:
-                    await self._until(self._intended(index))
-                    obstacle = self._obstacle(index)
-                    if obstacle:
-                        self._decide(index, Sample(ok=False, took=timedelta(), error=obstacle), decided, missed=True)
-                    else:
-                        self._out += 1
-                        group.create_task(self._ask(index, decided))
-                    index += 1
-        finally:
-            self._over = True
-            self._moved.set()
-
-    async def passed(self, instant: float) -> bool:
-        """Waits until every tick due before `instant` was handed on, and no longer. False if the loop ended before."""
-        while self.decided_until < instant and not self._over:
-            await self._moved.wait()
-        return self.decided_until >= instant
+        async with asyncio.TaskGroup() as group:
+            index = 0
+            while True:
+                await self._until(self._intended(index))
+                obstacle = self._obstacle(index)
+                if obstacle:
+                    self._decide(index, Sample(ok=False, took=timedelta(), error=obstacle), decided, missed=True)
+                else:
+                    self._out += 1
+                    group.create_task(self._ask(index, decided))
+                index += 1
 
     def _intended(self, index: int) -> float:
         return self._start + index * self._every
@@ -117,5 +105,3 @@ class OpenLoop:
         while self._next in self._held:
             decided(self._held.pop(self._next))
             self._next += 1
-        self._moved.set()
-        self._moved = asyncio.Event()

@@ -15,6 +15,7 @@ from bus.topology import Names, ensure_topology
 from messages.events import Recorded, RunEvent
 from messages.fault_events import ActionDone, ActionFailed, HandlerFailed
 from messages.ids import new_run_id
+from messages.judgements import ReportPublished
 from messages.run_events import AbortRequested, RunAborting, RunAccepted, SubmitRequested
 from messages.verdicts import Reason
 
@@ -72,6 +73,7 @@ class Bench:
     async def submit(self) -> str:
         self.run = new_run_id(self.journal.clock.now())
         await self.journal.write(partition_of("k"), self.run, "control", SubmitRequested(principal="me"), None, None)
+        await self.journal.write(partition_of("k"), self.run, "scheduler", accepted(), None, None)
         return self.run
 
     async def ask(self) -> None:
@@ -167,12 +169,12 @@ async def test_of_two_owners_one_writes_and_the_other_stops_at_its_yield(bench: 
 async def test_two_lanes_of_one_actor_that_write_on_the_same_entity_do_not_lose_to_each_other(bench: Bench) -> None:
     class TwoLanes(Injector):
         def subscriptions(self) -> tuple[Subscription, ...]:
-            return (on(AbortRequested, self.first, lane="entity"), on(SubmitRequested, self.second, lane="entity"))
+            return (on(AbortRequested, self.first, lane="entity"), on(RunAccepted, self.second, lane="entity"))
 
         async def first(self, event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
             yield ActionDone(action_id="a")
 
-        async def second(self, event: SubmitRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+        async def second(self, event: RunAccepted, run: Run[Seen]) -> AsyncIterator[Decision]:
             while not run.view.count(AbortRequested):
                 await asyncio.sleep(0)
             yield ActionFailed(action_id="a", reason=Reason.NO_TARGET, message="")
@@ -188,7 +190,6 @@ async def test_two_lanes_of_one_actor_that_write_on_the_same_entity_do_not_lose_
 async def test_a_restarted_host_hands_the_events_of_open_runs_to_the_handlers_again(bench: Bench) -> None:
     await bench.submit()
     await bench.ask()
-    await bench.journal.write(partition_of("k"), bench.run, "scheduler", accepted(), None, None)
     views: list[int] = []
 
     def answer(event: AbortRequested, run: Run[Seen]) -> Iterator[RunEvent]:
@@ -225,6 +226,46 @@ async def test_a_handler_that_keeps_failing_ends_as_a_dead_letter(bench: Bench, 
     assert len(calls) == 5
     assert isinstance(letter.event, HandlerFailed)
     assert letter.event.error == "ValueError: boom"
+
+
+async def test_a_level_triggered_handler_that_always_fails_is_tried_again_with_growing_pauses(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.runtime._FIRST_PAUSE", 0.02)
+
+    class Broken(Injector):
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (whenever(self.look),)
+
+        def look(self, event: RunEvent | None, run: Run[Seen]) -> Iterator[RunEvent]:
+            raise ZeroDivisionError
+
+    async with working(bench, Broken(lambda e, r: None)):
+        await bench.submit()
+        letters = await bench.until(HandlerFailed, 3)
+
+    first, second, third = (line.at for line in letters[:3])
+    assert third - second > second - first
+
+
+async def test_a_handler_that_outlives_its_run_goes_on_when_the_run_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.runtime._REPORTED", 0.05)
+    monkeypatch.setattr("bus.runtime._LONGEST_PAUSE", 0.1)
+    ended = asyncio.Event()
+
+    async def answer(event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
+        while not getattr(run, "closed", False):
+            await asyncio.sleep(0.01)
+        yield ActionDone(action_id="late")
+        ended.set()
+
+    async with working(bench, Injector(answer)):
+        await bench.submit()
+        await bench.ask()
+        await bench.journal.write(partition_of("k"), bench.run, "reporter", ReportPublished(artefacts=()), None, None)
+        await ended.wait()
+
+    assert len(await bench.until(ActionDone)) == 1
 
 
 async def test_a_timer_fires_for_the_actor_that_armed_it_and_for_no_other(bench: Bench) -> None:
@@ -280,7 +321,7 @@ async def test_a_wake_calls_the_whenever_handler_at_its_time_and_news_are_coales
 
 
 async def test_a_guarded_write_that_lost_its_race_stores_nothing(bench: Bench) -> None:
-    run = await bench.submit()
+    run = new_run_id(bench.journal.clock.now())
     guard = Guard(bench.journal.subjects.of_actor(partition_of("k"), run, "scheduler"), 0)
     aborting = RunAborting(reason=Reason.CANCELLED, by="me", message="")
     sequence = await bench.journal.write(partition_of("k"), run, "scheduler", accepted(), guard, None)

@@ -11,7 +11,7 @@ from actors.control import Acceptance, Control
 from bus.clock import ServerClock
 from bus.connection import Connection
 from bus.control import ControlClient, serve_control
-from bus.errors import NoAnswer
+from bus.errors import NoAnswer, RequestRefused
 from bus.intake import Intake
 from bus.journal import Journal, Line
 from bus.subjects import Subjects, partition_of
@@ -138,6 +138,19 @@ async def test_a_scenario_published_where_none_can_be_is_rejected_not_lost(bus: 
     assert (rejected.reason, rejected.subject) == ("unroutable", subject)
 
 
+@pytest.mark.parametrize("key", ["käse", "a=b", "x" * 65])
+async def test_a_key_that_is_no_token_is_rejected_and_what_comes_after_it_is_taken(bus: Bus, key: str) -> None:
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.{key}", SCENARIO.encode())
+        rejected = await bus.rejected()
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode())
+        (line,) = await bus.accepted()
+
+    assert (rejected.reason, rejected.subject) == ("unroutable", f"{NAMESPACE}.scenarios.{key}")
+    assert isinstance(line.event, RunAccepted)
+    assert line.event.key == "alpha"
+
+
 async def test_a_system_inside_a_message_is_refused(bus: Bus) -> None:
     system = """
 ---
@@ -195,3 +208,27 @@ async def test_runs_are_listed_and_shown_and_an_abort_is_written_down(bus: Bus) 
 async def test_without_a_host_asking_says_so(bus: Bus) -> None:
     with pytest.raises(NoAnswer, match="no host"):
         await bus.client.runs()
+
+
+async def test_a_scenario_on_which_the_acceptor_raises_is_rejected_and_holds_up_nobody(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Acceptance.check
+
+    def broken(self: Acceptance, text: str, *rest: object) -> object:
+        if "poison" in text:
+            raise ZeroDivisionError
+        return check(self, text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Acceptance, "check", broken)
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.replace("quiet", "poison").encode())
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode())
+        rejected = await bus.rejected()
+        await bus.accepted()
+
+    assert "ZeroDivisionError" in rejected.findings[0].what
+
+
+async def test_a_run_id_that_cannot_be_one_is_refused_not_unanswered(bus: Bus) -> None:
+    async with bus.taking():
+        with pytest.raises(RequestRefused, match="run_id"):
+            await bus.client.abort("a b")

@@ -329,3 +329,18 @@ def test_an_expression_holds_for_no_type_but_those_that_it_names(source: str, ki
         holds = False
 
     assert types is None or kind in types or not holds
+
+
+@pytest.mark.parametrize(
+    ("source", "unknown"),
+    [
+        ("event.type == 'a' && has(event.data.n)", set()),
+        ("event.data.l.exists(x, x > 1) && event.data.l.all(y,\n y.z != event.id)", set()),
+        ("type(event.data.n) == int || string(event.data.n) == '1'", set()),
+        ("event.type == 'a' && evnt.data.n > 1", {"evnt"}),
+        ("event.data.l.exists(x, y > 1)", {"y"}),
+        ("has(evnt.data)", {"evnt"}),
+    ],
+)
+def test_variables_that_nobody_gives_are_known_before_any_event_comes(source: str, unknown: set[str]) -> None:
+    assert Expression(source).unknown(frozenset({"event"})) == unknown

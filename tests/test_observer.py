@@ -347,6 +347,20 @@ async def test_the_first_match_is_told_at_once_and_the_next_a_second_later(stage
     assert [line.event.number for line in stage.found(EventMatched)] == list(range(1, len(told) + 2))
 
 
+async def test_what_was_evaluated_are_the_events_of_the_types_that_the_claim_names(stage: Stage) -> None:
+    claim = EventClaim(id="a", type="event", where="event.type == 'order.filled' && event.data.price > 5", never=True)
+    async with stage.observer():
+        await stage.begin(claim)
+        await stage.start()
+        await stage.say("foreign", type_="other")
+        await stage.say("first")
+        await stage.say("second")
+        await stage.finish()
+        final = await stage.final()
+
+    assert (final.seen, final.evaluated, final.errors) == (3, 2, 2)
+
+
 async def test_unreadable_messages_are_counted_and_an_event_without_the_field_is_an_error(stage: Stage) -> None:
     async with stage.observer():
         await stage.begin(EventClaim(id="a", type="event", where="event.data.price > 5"))

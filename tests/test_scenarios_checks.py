@@ -105,6 +105,8 @@ STOP = "[{id: out, target: web, action: stop, for: 2s}]"
         ("{type: health, target: §cron}", "'cron' has no health checks"),
         ("{type: audit, target: §all, sequence: [a]}", "the system has no service 'all'"),
         ("{type: event, where: §'event.type =='}", "not an expression that can be used"),
+        ("{type: event, where: §\"event.type == 'a' && evnt.data.n > 1\", never: true}", "there is no variable 'evnt' in this expression"),
+        ("{type: continuity, key: §data.id, opened_by: b, closed_by: c}", "there is no variable 'data' in this expression"),
         ("{type: event, where: 'true', throughout: §true}", "an event cannot hold throughout"),
         ("{type: event, where: 'true', during: §ot}", "there is no fault with the id 'ot'"),
         ("{type: event, where: 'true', after: §out.gne}", "'gne' is not a moment of a fault"),

@@ -363,6 +363,42 @@ def test_an_undo_that_nobody_confirms_makes_the_run_unsafe_after_its_budget() ->
     assert play.times(ActionExpired)[0] - play.times(UndoRequested)[0] >= 30
 
 
+def test_a_fault_that_was_armed_after_its_request_had_expired_still_ends_the_run() -> None:
+    def late(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
+        if isinstance(event, ActionRequested | UndoRequested):
+            return ()
+        if isinstance(event, ActionExpired) and event.reason is Reason.NO_TARGET:
+            return armed(play.state.actions.states["kill"].request)
+        return injector(play, event)
+
+    finished = Play(scenario(KILL.replace('"actions"', '"duration": "9s", "actions"')), [late, validator()]).run()
+
+    assert (finished.verdict, finished.reason) == (Verdict.UNSAFE, Reason.REVERT_FAILED)
+
+
+def test_a_service_that_never_gets_well_does_not_make_the_scheduler_spin() -> None:
+    two = """{"name": "chaos", "actions": [{"id": "one", "target": "engine", "action": "kill", "for": "1s"},
+      {"id": "two", "target": "exchange", "action": "kill", "for": "90s"}]}"""
+
+    def unwell(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
+        return [(a, e) for a, e in injector(play, event) if not (isinstance(e, FaultGone) and e.fault_id == "one")]
+
+    play = Play(scenario(two), [unwell, validator()])
+    play.run()  # it gives up after 500 looks
+
+    assert "fault.reverted:two" in play.kinds()
+
+
+def test_a_request_for_services_that_was_lost_in_a_crash_is_made_again() -> None:
+    play = Play(scenario(CHAOS), [injector, validator()])
+    play.add("scheduler", start(play.state)[0])
+
+    finished = play.run()
+
+    assert finished.verdict is Verdict.PASSED
+    assert "services.requested:services" in play.kinds()
+
+
 def test_a_refused_fault_makes_the_run_inconclusive_with_its_reason() -> None:
     def refusing(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
         if isinstance(event, ActionRequested):

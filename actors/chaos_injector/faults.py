@@ -84,9 +84,9 @@ class Faults:
                 yield decision
 
     async def lapse(self, event: TimerDue, run: Run[RunState]) -> AsyncIterator[Decision]:
-        """Undo a fault whose lease ran out."""
+        """Undo a fault whose lease ran out, also one that was given up before."""
         state = run.view.actions.states.get(event.name)
-        if state is not None and state.active:
+        if state is not None and _is_left(run.view, state):
             _log.warning("lease.lapsed", run=run.id, fault=event.name)
             async for decision in self.revert(run, event.name, "lease"):
                 yield decision
@@ -97,7 +97,7 @@ class Faults:
         async with self._turns[run.id, fault]:
             if state.armed is None and not state.settled:
                 yield ActionRefused(action_id=fault, reason=Reason.CANCELLED, message="undone before it was injected")
-            elif state.active:
+            elif state.active or (by == "lease" and _is_left(run.view, state)):
                 async for decision in self._undo(run, state, by):
                     yield decision
 
@@ -188,10 +188,11 @@ class Faults:
                 _log.warning("undo.failed", run=run.id, fault=fault, attempt=attempt, error=str(error))
                 message = str(error)
             await asyncio.sleep(pause)
-            if not state.active:
+            if not (_is_left(run.view, state) if by == "lease" else state.active):
                 return
         else:
-            yield FaultRevertFailed(fault_id=fault, message=message, attempts=attempt)
+            if state.revert_failed is None:
+                yield FaultRevertFailed(fault_id=fault, message=message, attempts=attempt)
             return
         end = time.monotonic()
         service = service_event(run, armed.target, done)
@@ -236,3 +237,10 @@ class Faults:
 
 def _is_over(state: ActionState) -> bool:
     return state.settled or state.outcome is not None
+
+
+def _is_left(view: RunState, state: ActionState) -> bool:
+    """Its target may be as the fault left it, whatever was said of that. Nothing is started again that was released, or it would stay."""
+    if state.armed is None or state.reverted is not None:
+        return False
+    return state.active or state.armed.undo.kind != "process.start" or "release" not in view.requests

@@ -1,8 +1,10 @@
 """Bringing the services of a run up, level by level, and taking them down again."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 
 import structlog
 
@@ -14,13 +16,15 @@ from messages.system import Health
 from messages.verdicts import Reason
 from runs.state import RunState
 from targets.errors import TargetError
-from targets.find import find_tagged, tagged_processes
+from targets.find import Tagged, find_tagged, tagged_processes
 from targets.identity import is_alive
 from targets.process import Stopped
 
 _log = structlog.get_logger()
 SWEEPS = 3
 """How often what still runs at the end is looked for."""
+CLOCK_SLACK = timedelta(milliseconds=100)
+"""How far the server's clock, as this process tells it, may be off at most."""
 
 
 class Services:
@@ -29,18 +33,23 @@ class Services:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._begun = time.monotonic()
+        self._tried: set[str] = set()
+        """The runs whose services this injector has begun to start."""
 
     def forget(self, run: str) -> None:
         """The run is over."""
         self._turns.pop(run, None)
+        self._tried.discard(run)
 
     async def bring_up(self, event: ServicesRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Start every level when the one before is healthy. Nothing is started when a secret is missing or a stranger is there."""
         async with self._turns[run.id]:
             if _answered(run.view, "services"):
                 return
-            ours = find_tagged(run.id)
             names = [name for level in event.levels for name in level]
+            ours = find_tagged(run.id) if self._may_have_begun(run, names) else {}
+            self._tried.add(run.id)
             obstacle = self._without_secrets(run, names) or await self._strangers(run, names, ours)
             if obstacle:
                 yield ActionRefused(action_id="services", reason=Reason.PRECONDITION, message=obstacle)
@@ -69,22 +78,33 @@ class Services:
             if _answered(run.view, "release"):
                 return
             problems: list[str] = []
+            found = () if self._knows_all(run) else tagged_processes(run.id)
             for _ in range(SWEEPS):
-                left = self._left(run)
-                if not any(left):
-                    break
                 problems.clear()
-                for level in left:
+                for level in self._left(run, found):
                     for name, stopped in (await self._stop_level(run, level, problems)).items():
                         known = run.view.services.get(name)
                         if known is not None and known.running:
                             yield ServiceStopped(service=name, number=known.starts, killed=stopped.killed, took=stopped.took)
-            else:
-                problems += [f"{tagged.service} still runs as {tagged.identity}" for tagged in tagged_processes(run.id)]
+                found = tagged_processes(run.id)
+                if not found and not problems:
+                    break
+            problems += [f"{tagged.service} still runs as {tagged.identity}" for tagged in found]
             if problems:
                 yield ActionFailed(action_id="release", reason=Reason.REVERT_FAILED, message="; ".join(dict.fromkeys(problems)))
             else:
                 yield ActionDone(action_id="release")
+
+    def _may_have_begun(self, run: Run[RunState], names: Iterable[str]) -> bool:
+        """Whether a service may run of which the journal does not know: one that was started just before an injector or a handler died."""
+        if all(name in run.view.services for name in names):
+            return False
+        return run.id in self._tried or run.view.requests["services"].requested < run.instant(self._begun) + CLOCK_SLACK
+
+    def _knows_all(self, run: Run[RunState]) -> bool:
+        """Whether every service has a process in the journal, so that all can be stopped in order without a search."""
+        known = run.view.services
+        return all(name in known and known[name].identity is not None for level in run.view.system.start_levels() for name in level)
 
     def _without_secrets(self, run: Run[RunState], names: Iterable[str]) -> str:
         services = run.view.system.spec.services
@@ -120,10 +140,10 @@ class Services:
             waits = [tasks.create_task(self._processes.not_ready(run, name)) for name in level]
         return "; ".join(problem for wait in waits if (problem := wait.result()))
 
-    def _left(self, run: Run[RunState]) -> list[dict[str, set[Identity]]]:
+    def _left(self, run: Run[RunState], found: Iterable[Tagged]) -> list[dict[str, set[Identity]]]:
         """What is to be stopped: the services that run, in the reverse of their levels, with every process that is theirs."""
         left: defaultdict[str, set[Identity]] = defaultdict(set)
-        for tagged in tagged_processes(run.id):
+        for tagged in found:
             left[tagged.service].add(tagged.identity)
         for name, known in run.view.services.items():
             if known.running and known.identity is not None:

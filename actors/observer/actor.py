@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from actors.observer.evidence import name_of, packed
+from actors.observer.matching import Row
 from actors.observer.view import ObserverView
 from actors.observer.watch import Watch
-from actors.observer.watermarks import finished_stages
 from bus.actor import Actor, Decision, Run, Subscription, on, whenever
 from bus.cancelling import end
 from bus.errors import BusError, NoAnswer
@@ -73,18 +73,16 @@ class Observer(Actor[ObserverView]):
         yield ()
 
     async def keep_evidence(self, event: PhaseFinished, run: Run[ObserverView]) -> AsyncIterator[Decision]:
-        """Put the raw matches of a stage into the evidence store once they were all read."""
+        """Put the raw matches of a stage, if it has any, into the evidence store once they were all read."""
         stage, watch = run.view.state.stages.get(event.phase), self._watch(run)
         if stage is None or stage.finished is None or watch is None or event.phase in run.view.stored:
             return
         if watch.events.matching.followed and await watch.events.passed(stage.finished):
-            matches = list(watch.events.matching.between(stage.started, stage.finished))
-            data = await asyncio.to_thread(packed, matches)
-            stored = await self._evidence.put(name_of(run.id, event.phase), data)
-            count = sum(len(rows) for _, rows in matches)
-            watch.say_stored(
-                EvidenceStored(stage=event.phase, name=stored.name, size=stored.size, sha256=stored.sha256, matches=count),
-            )
+            matches = [(claim, rows) for claim, rows in watch.events.matching.between(stage.started, stage.finished) if rows]
+            if matches:
+                watch.say_stored(await self._store(run.id, event.phase, matches))
+            else:
+                watch.nothing_to_store(event.phase)
         yield ()
 
     async def report(self, _event: RunEvent | None, run: Run[ObserverView]) -> AsyncIterator[Decision]:
@@ -98,8 +96,14 @@ class Observer(Actor[ObserverView]):
             yield decision
         if run.view.state.finished is None:
             run.wake_at(watch.plan())
-        elif not watch.events.matching.followed or all(s.name in run.view.stored for s, _ in finished_stages(run.view.state)):
+        elif watch.all_stored:
             watch.stop()
+
+    async def _store(self, run: str, stage: str, matches: list[tuple[str, list[Row]]]) -> EvidenceStored:
+        data = await asyncio.to_thread(packed, matches)
+        stored = await self._evidence.put(name_of(run, stage), data)
+        count = sum(len(rows) for _, rows in matches)
+        return EvidenceStored(stage=stage, name=stored.name, size=stored.size, sha256=stored.sha256, matches=count)
 
     def _watch(self, run: Run[ObserverView]) -> Watch | None:
         """The watch over a run that has started and was not over when this actor came to it."""

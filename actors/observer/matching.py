@@ -29,6 +29,8 @@ class Counted:
 
     tally: Tally
     count: int
+    evaluated: int
+    """Events on which its expression was evaluated: those of the types that it names."""
     errors: int
     error: str | None
     cut: bool
@@ -67,6 +69,7 @@ class Followed:
         self.rows: list[Row] = []
         self._beyond = Instants()
         self._full = False
+        self._evaluated = Instants()
         self._errors = Instants()
         self._error: str | None = None
         self._tally = matcher.tally()
@@ -75,6 +78,7 @@ class Followed:
 
     def see(self, event: ServiceEvent) -> None:
         """Look at the next event."""
+        self._evaluated.add(event.at)
         try:
             match = self._matcher.match(event)
             if match is not None and match.key is not None and len(match.key) > LONGEST_KEY:
@@ -104,9 +108,9 @@ class Followed:
         self.advance(window)
         closes = window.closes
         beyond = self._beyond.count(opens, closes)
-        errors = self._errors.count(opens, closes)
+        evaluated, errors = self._evaluated.count(opens, closes), self._errors.count(opens, closes)
         cut = beyond > 0 and type(self._tally) is not Tally
-        return Counted(self._tally, self._tally.count + beyond, errors, self._error if errors else None, cut)
+        return Counted(self._tally, self._tally.count + beyond, evaluated, errors, self._error if errors else None, cut)
 
     def between(self, start: datetime, end: datetime) -> list[Row]:
         """The kept matches stored in [start, end)."""

@@ -41,6 +41,7 @@ class Watch:
         self.events = EventReading(streams, run, self._news, self._fresh)
         self.evidence: dict[str, EvidenceStored] = {}
         """What was stored and is still to be said."""
+        self._unmatched: set[str] = set()
         self._matched_at: dict[str, datetime] = {}
         self._marked_at: datetime | None = None
         self._stopped = asyncio.Event()
@@ -63,6 +64,17 @@ class Watch:
         """Say that evidence is stored."""
         self.evidence[stored.stage] = stored
         self._news()
+
+    def nothing_to_store(self, stage: str) -> None:
+        """Nothing was matched in this stage."""
+        self._unmatched.add(stage)
+        self._news()
+
+    @property
+    def all_stored(self) -> bool:
+        """Whether the evidence of every stage that is over is stored, if it has any."""
+        done = self._view.stored | self._unmatched
+        return not self.events.matching.followed or all(stage.name in done for stage, _ in finished_stages(self._view.state))
 
     def decisions(self) -> Iterator[Decision]:
         """What is to be said now. Each is made when the one before is stored; a watermark comes after all that it covers."""
@@ -181,6 +193,7 @@ class Watch:
             final=read[2],
             count=counted.count,
             seen=self.events.matching.seen.count(opens, closes),
+            evaluated=counted.evaluated,
             errors=counted.errors,
             error=counted.error,
             gap=lost or counted.cut,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import structlog
 
@@ -29,6 +30,8 @@ from messages.run_events import (
 from runs.state import RunState
 
 _log = structlog.get_logger()
+LOOK_AGAIN = timedelta(seconds=5)
+"""How often a run that waits for its system looks whether it is free, should the news of that be lost."""
 
 
 class Scheduler(Actor[RunState]):
@@ -84,7 +87,9 @@ class Scheduler(Actor[RunState]):
             behind = await self._take(state, run)
             if behind is None:
                 yield start(state)
-            elif state.waiting is None:
+                return
+            run.wake_at(run.now() + LOOK_AGAIN)
+            if state.waiting is None:
                 yield RunWaiting(behind=behind, why=f"one run at a time on {state.system.name}")
             return
         if decision.events:

@@ -107,9 +107,16 @@ def _watch_clocks(state: RunState, now: datetime, decision: Decision) -> None:
         )
     release = state.requests.get("release")
     if release is not None and release.outcome is None:
-        budget = RELEASE_BUDGET if state.services else NO_ANSWER
+        budget = RELEASE_BUDGET + _grace(state) if state.services else NO_ANSWER
         _expire(decision, now, release.requested + budget, "release", Reason.REVERT_FAILED, "the services were not stopped in time")
     decision.events += deadlines(state, now, decision.wakes)
+
+
+def _grace(state: RunState) -> timedelta:
+    """What the services may need to stop, one level after the other."""
+    drivers = {name: service.driver.process for name, service in state.system.spec.services.items()}
+    graces = [[process.stop_grace for name in level if (process := drivers[name])] for level in state.system.start_levels()]
+    return sum((max(level, default=timedelta()) for level in graces), timedelta())
 
 
 def _expire(decision: Decision, now: datetime, limit: datetime, name: str, reason: Reason, message: str) -> None:
@@ -121,8 +128,11 @@ def _expire(decision: Decision, now: datetime, limit: datetime, name: str, reaso
 
 def _services(state: RunState, now: datetime, decision: Decision) -> bool:
     """Whether the services are up, or the run goes on without them."""
-    del now, decision
-    services = state.requests.get("services")
+    del now
+    services, levels = state.requests.get("services"), state.system.start_levels()
+    if services is None and levels and state.aborting is None:
+        decision.events.append(ServicesRequested(levels=levels))
+        return False
     return services is None or services.outcome is not None or state.aborting is not None
 
 

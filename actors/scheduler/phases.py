@@ -1,6 +1,6 @@
 """A phase from within: which actions are due, which faults must end, and whether it is over. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from messages.events import RunEvent
@@ -122,6 +122,7 @@ def _over(state: RunState, fault: str, now: datetime, wakes: list[datetime]) -> 
         return False
     if action.reverted is None or action.gone is not None:
         return True
-    limit: timedelta = state.system.spec.steady_state.recover
-    wakes.append(action.reverted + limit)
-    return now >= action.reverted + limit
+    limit = action.reverted + state.system.spec.steady_state.recover
+    if now < limit:
+        wakes.append(limit)
+    return now >= limit

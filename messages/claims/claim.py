@@ -212,12 +212,16 @@ def nearest(word: str, known: Any) -> str:
     return "known: " + ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
 
 
-def expression_problems(key: str, source: str, variable: str = "event") -> Iterator[Problem]:
-    """What is wrong with an expression: it does not compile, or has nothing to do with the variable it gets."""
+def expression_problems(key: str, source: str, *variables: str) -> Iterator[Problem]:
+    """What is wrong with an expression over these variables (`event` if none are given): it does not compile, or names others."""
+    known = variables or ("event",)
     try:
-        compiled(source)
+        unknown = compiled(source).unknown(frozenset(known))
     except ExpressionError as error:
-        yield Problem((key,), f"not an expression that can be used: {error}", f"CEL, like {variable}.type == 'order.filled'")
+        yield Problem((key,), f"not an expression that can be used: {error}", f"CEL, like {known[0]}.type == 'order.filled'")
+    else:
+        for name in sorted(unknown):
+            yield Problem((key,), f"there is no variable {name!r} in this expression", nearest(name, known))
 
 
 Targets = Token | tuple[Token, ...]
