@@ -39,7 +39,7 @@ class Validator(Actor[Evidence]):
         return Evidence(run)
 
     def subscriptions(self) -> tuple[Subscription, ...]:
-        return (whenever(self.judge_open),)
+        return (whenever(self.judge_open, of=("scheduler", "chaos-injector", "observer")),)
 
     def judge_open(self, _event: RunEvent | None, run: Run[Evidence]) -> Iterator[AssertionJudged]:
         """Judge the first open claim that can be judged; its event brings the next one."""

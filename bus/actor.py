@@ -75,6 +75,8 @@ class Subscription:
     type: type[RunEvent]
     handler: Callable[[Any, Any], Outcome]
     lane: Literal["run", "entity", "latest"]
+    of: tuple[str, ...] | None = None
+    """Only what these actors wrote is news; None: what anybody wrote."""
 
 
 def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["run", "entity"] = "run") -> Subscription:
@@ -82,9 +84,9 @@ def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["r
     return Subscription(type_, handler, lane)
 
 
-def whenever(handler: Callable[[RunEvent | None, Any], Outcome]) -> Subscription:
-    """Call the handler after anything new in a run, and when it asked to be woken; several news make one call."""
-    return Subscription(RunEvent, handler, "latest")
+def whenever(handler: Callable[[RunEvent | None, Any], Outcome], *, of: tuple[str, ...] | None = None) -> Subscription:
+    """Call the handler after news in a run (of these actors), and when it asked to be woken; several news make one call."""
+    return Subscription(RunEvent, handler, "latest", of)
 
 
 class Actor(Generic[V]):

@@ -161,11 +161,11 @@ class ActorRuntime:
             if isinstance(line.event, subscription.type):
                 lane = (run.id,) if subscription.lane == "run" else (run.id, line.entity, line.event.type_name())
                 self._enqueue(lane, subscription, line.event, run)
-        self._latest(line.event, run)
+        self._latest(line.event, run, line.actor)
 
-    def _latest(self, event: RunEvent | None, run: ActiveRun) -> None:
+    def _latest(self, event: RunEvent | None, run: ActiveRun, actor: str | None = None) -> None:
         for index, subscription in enumerate(self._table):
-            if subscription.lane == "latest":
+            if subscription.lane == "latest" and (actor is None or subscription.of is None or actor in subscription.of):
                 lane = (run.id, "latest", str(index))
                 waiting = self._lanes.get(lane)
                 if waiting is None or len(waiting) < 2:

@@ -20,10 +20,12 @@ class Observations:
         self.matched: dict[str, tuple[EventMatched, str]] = {}
         self.probes_until: datetime | None = None
         self.gaps: list[StreamGap] = []
+        self._services: dict[str, ServiceHistory] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in an event, if the observer recorded it."""
         event, at = recorded.event, recorded.at
+        self._services.pop(recorded.entity, None)
         match event:
             case ServiceDown():
                 down = Transition(
@@ -51,7 +53,11 @@ class Observations:
 
     def service(self, name: str) -> ServiceHistory:
         """One service's health."""
-        return ServiceHistory(tuple(self._transitions.get(name, ())), tuple(self._samples.get(name, ())))
+        known = self._services.get(name)
+        if known is None:
+            known = ServiceHistory(tuple(self._transitions.get(name, ())), tuple(self._samples.get(name, ())))
+            self._services[name] = known
+        return known
 
     def missed_events(self, window: Window) -> bool:
         """Whether events of this window are known to be lost."""

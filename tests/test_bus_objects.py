@@ -26,12 +26,33 @@ async def test_what_was_put_is_got(store: ObjectStore, size: int) -> None:
     assert await store.get("run/settle ü.json") == data
 
 
-async def test_putting_the_same_again_stores_nothing(store: ObjectStore, connection: Connection) -> None:
+async def test_putting_the_same_again_leaves_one_object(store: ObjectStore, connection: Connection) -> None:
     first = await store.put("a", b"data")
-    before = (await connection.js.stream_info("OBJ_ns-evidence")).state.last_seq
 
     assert await store.put("a", b"data") == first
-    assert (await connection.js.stream_info("OBJ_ns-evidence")).state.last_seq == before
+    assert await store.get("a") == b"data"
+    assert (await connection.js.stream_info("OBJ_ns-evidence")).state.messages == 2
+
+
+async def test_a_small_object_is_stored_by_three_requests(store: ObjectStore, connection: Connection) -> None:
+    before = connection.nc.stats["out_msgs"]
+
+    await store.put("a", b"data")
+
+    assert connection.nc.stats["out_msgs"] - before == 3
+
+
+async def test_a_store_is_used_on_after_its_server_was_away(server: Server, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.objects._LIMIT", 0.3)
+    await server.stop()
+    with pytest.raises(NoAnswer):
+        await store.put("a", b"data")
+    monkeypatch.undo()
+    await server.restart()
+
+    await store.put("a", b"data")
+
+    assert await store.get("a") == b"data"
 
 
 async def test_other_content_replaces_and_leaves_no_old_parts(store: ObjectStore, connection: Connection) -> None:

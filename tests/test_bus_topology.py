@@ -9,8 +9,8 @@ from nats.js.api import ConsumerConfig, StreamConfig
 from bus.connection import Connection
 from bus.errors import EventsUnreadable, NoAnswer, TopologyDiffers, TopologyRefused
 from bus.server import Server
-from bus.subjects import partition_of
-from bus.topology import Names, _covers, ensure_events_stream, ensure_topology
+from bus.subjects import covers, partition_of, widest
+from bus.topology import Names, ensure_events_stream, ensure_topology
 
 NS = "test-coordinator"
 NAMES = Names(NS)
@@ -229,6 +229,20 @@ async def test_a_work_queue_is_not_read_from(connection: Connection) -> None:
         await ensure_events_stream(connection.js, "trading", ["trading.events.>"])
 
 
+async def test_a_stream_that_drops_what_nobody_waits_for_is_not_read_from(connection: Connection) -> None:
+    await connection.js.add_stream(StreamConfig(name="NEWS", subjects=["trading.>"], retention="interest"))  # type: ignore[arg-type]
+
+    with pytest.raises(EventsUnreadable, match=r"NEWS has `interest` retention.*set its retention to `limits`"):
+        await ensure_events_stream(connection.js, "trading", ["trading.events.>"])
+
+
+async def test_a_stream_that_keeps_only_the_last_of_each_subject_is_not_read_from(connection: Connection) -> None:
+    await connection.js.add_stream(StreamConfig(name="LATEST", subjects=["trading.>"], max_msgs_per_subject=3))
+
+    with pytest.raises(EventsUnreadable, match=r"LATEST keeps only the last 3 of each subject.*set its max_msgs_per_subject to -1"):
+        await ensure_events_stream(connection.js, "trading", ["trading.events.>"])
+
+
 async def test_a_foreign_stream_with_our_audit_name_is_left_alone(connection: Connection) -> None:
     await connection.js.add_stream(name="AUDIT-trading", subjects=["something.else"])
 
@@ -244,12 +258,12 @@ subjects = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=6).map("."
 
 @given(patterns, patterns, subjects)
 def test_what_a_covered_pattern_matches_its_cover_matches(wide: str, narrow: str, subject: str) -> None:
-    if _covers(wide, narrow) and _covers(narrow, subject):
-        assert _covers(wide, subject)
+    if covers(wide, narrow) and covers(narrow, subject):
+        assert covers(wide, subject)
 
 
 @pytest.mark.parametrize(
-    ("wide", "narrow", "covers"),
+    ("wide", "narrow", "expected"),
     [
         ("a.>", "a.>", True),
         ("a.>", "a", False),
@@ -261,5 +275,9 @@ def test_what_a_covered_pattern_matches_its_cover_matches(wide: str, narrow: str
         ("a.*", "a.b.c", False),
     ],
 )
-def test_covering_is_more_than_overlapping(wide: str, narrow: str, covers: object) -> None:
-    assert _covers(wide, narrow) is covers
+def test_covering_is_more_than_overlapping(wide: str, narrow: str, expected: object) -> None:
+    assert covers(wide, narrow) is expected
+
+
+def test_the_widest_subjects_cover_all_and_are_named_once_in_their_order() -> None:
+    assert widest(["b.*", "a.b", "a.>", "b.*", "a.b.c"]) == ["b.*", "a.>"]

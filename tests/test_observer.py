@@ -28,9 +28,10 @@ from bus.topology import Names, ensure_topology
 from messages.claims import ContinuityClaim, EventClaim
 from messages.events import Recorded, RunEvent
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
-from messages.run_events import AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunStarted, ServicesReleaseRequested
+from messages.run_events import AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunFinished, RunStarted, ServicesReleaseRequested
 from messages.scenario import Phase, Scenario, ScenarioSpec
 from messages.system import Driver, ExternalDriver, Health, HttpCheck, Metadata, Service, System, SystemSpec, TcpCheck
+from messages.verdicts import Verdict
 from runs.history import Observations
 from targets.health import HealthProber
 
@@ -143,6 +144,10 @@ class Stage:
 
     async def sampled(self, instant: datetime) -> None:
         await self.until(ProbeSummary, lambda line: line.event.start >= instant)
+
+    async def readers(self) -> int:
+        """How many read the system's events."""
+        return (await self.connection.js.stream_info("AUDIT-trading")).state.consumer_count
 
     def observed(self) -> Observations:
         seen = Observations()
@@ -393,6 +398,38 @@ async def test_the_evidence_holds_the_matches_of_the_stage(stage: Stage) -> None
     assert [(m["assertion"], m["id"]) for m in map(json.loads, gzip.decompress(data).splitlines())] == [("a", "x")]
 
 
+async def test_nothing_is_stored_of_a_stage_in_which_nothing_matched(stage: Stage) -> None:
+    async with stage.observer():
+        await stage.begin(filled(), whole=True)
+        await stage.start()
+        await stage.say("x", "other")
+        await stage.finish()
+        await stage.until(ObservedUntil, lambda line: line.event.kind == "end")
+        await stage.start("recover", "recover")
+        await stage.say("y")
+        await stage.finish("recover", "recover")
+        stored = (await stage.until(EvidenceStored)).event
+
+    objects = await (await stage.connection.js.object_store(Names(NAMESPACE).evidence)).list()
+    assert (stored.stage, stored.matches) == ("recover", 1)
+    assert [found.name for found in objects] == [stored.name]
+
+
+async def test_the_events_are_no_longer_read_when_a_run_is_over_in_which_nothing_matched(stage: Stage) -> None:
+    async with stage.observer():
+        await stage.begin(filled())
+        await stage.start()
+        await stage.finish()
+        await stage.final()
+        assert await stage.readers() == 1
+
+        await stage.write(RunFinished(verdict=Verdict.FAILED, reason=None, message="", cause=None, hint=None, position=0))
+
+        async with asyncio.timeout(5):
+            while await stage.readers() > 0:
+                await asyncio.sleep(0.01)
+
+
 async def test_after_a_restart_events_are_whole_and_numbers_go_on(stage: Stage) -> None:
     async with stage.observer():
         await stage.begin(filled(), whole=True)
@@ -482,6 +519,7 @@ async def test_nothing_is_called_down_once_the_services_are_released(stage: Stag
         await stage.begin(filled(), health={"engine": port.tcp})
         await stage.start()
         await stage.up("engine", 1)
+        await stage.say("x")
         await stage.finish()
         await stage.until(EvidenceStored)
         await stage.write(ServicesReleaseRequested())

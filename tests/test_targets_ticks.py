@@ -140,40 +140,20 @@ async def test_a_probe_that_ignores_its_deadline_is_bounded() -> None:
     assert out == 0
 
 
-async def test_an_instant_is_passed_when_every_earlier_tick_is_decided() -> None:
-    release = asyncio.Event()
+async def test_ticks_are_decided_until_the_first_that_is_unanswered() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
 
     async def probe() -> Sample:
+        asked.set()
         await release.wait()
         return GOOD
 
-    async with running(probe) as (loop, ticks), asyncio.TaskGroup() as group, asyncio.timeout(5):
-        await asyncio.sleep(0)
-        instant = time.monotonic()
-        waiting = group.create_task(loop.passed(instant))
-        await asyncio.sleep(0)
-        assert not waiting.done()
+    async with running(probe) as (loop, ticks):
+        await asked.wait()
+        before = loop.decided_until
 
         release.set()
+        await ticks.until(lambda all_: len(all_) >= 2)
 
-        assert await waiting
-        assert loop.decided_until >= instant
-        assert [tick.index for tick in ticks.all if tick.intended < instant] == [0]
-
-
-async def test_no_new_tick_is_waited_for_when_none_was_due() -> None:
-    async with running(good) as (loop, ticks):
-        await ticks.until(lambda all_: len(all_) >= 1)
-        count = len(ticks.all)
-
-        assert await loop.passed(ticks.all[-1].intended + EVERY.total_seconds() / 2)
-
-        assert len(ticks.all) == count
-
-
-async def test_a_loop_that_has_ended_does_not_keep_anyone_waiting() -> None:
-    async with running(good) as (loop, ticks):
-        await ticks.until(lambda all_: len(all_) >= 1)
-
-    async with asyncio.timeout(5):
-        assert not await loop.passed(time.monotonic() + 3600)
+    assert before == ticks.all[0].intended
+    assert loop.decided_until == pytest.approx(ticks.all[-1].intended + EVERY.total_seconds())

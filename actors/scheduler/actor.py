@@ -68,7 +68,7 @@ class Scheduler(Actor[RunState]):
         return RunState(run)
 
     def subscriptions(self) -> tuple[Subscription, ...]:
-        return (whenever(self.advance),)
+        return (whenever(self.advance, of=("scheduler", "chaos-injector", "validator", "control")),)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
