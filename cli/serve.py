@@ -37,8 +37,8 @@ async def _serve(plan: Plan, access: Access) -> int:
             await _ready(running, heard)
             complain(f"{', '.join(plan.actors)} at work: NATS {running.connection.url}, HTTP {running.http}")
             await _stopped(running, heard)
-            complain("stopping: open runs are aborted and undone first (once more leaves at once)")
-            left = await drain(running)
+            complain("stopping: open runs that no other host can take are aborted and undone first (once more leaves at once)")
+            left = await drain(running, bus_stays=access.nats is not None)
     if left:
         complain(f"not over in time, and perhaps not undone: {', '.join(sorted(left))}")
         return Exit.UNSAFE

@@ -33,7 +33,7 @@ from bus.runtime import Metrics, NoMetrics
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
 from deploy.errors import ActorUnknown
-from deploy.presence import Presence, announce
+from deploy.presence import STOPPING, Presence, announce, this_machine, who_is_there
 from deploy.settings import CONNECT_LIMIT, Settings
 from deploy.supervision import Supervisor, Ward, persist
 from messages.run_events import RunFinished
@@ -42,6 +42,8 @@ from targets.health import HealthProber
 from targets.process import ProcessDriver
 
 ACTORS = (Scheduler.name, ChaosInjector.name, Observer.name, Validator.name, Reporter.name)
+NEAR = (ChaosInjector.name, Observer.name)
+"""The actors that touch services, so that only one on the same machine can take their place."""
 _log = structlog.get_logger("deploy.host")
 Makers = Mapping[str, Callable[[], Actor[Any]]]
 
@@ -87,6 +89,8 @@ class Host:
         """Done when the bus refuses us for good."""
         self.intake: asyncio.Task[None] | None = None
         self.services: dict[str, Ward] = {}
+        self.stopping = False
+        self._machine = this_machine()
         self._supervisor = supervisor
 
     @property
@@ -109,14 +113,30 @@ class Host:
         for ward in (*self._supervisor.wards.values(), *self.services.values()):
             await ward.up.wait()
 
+    def leave(self) -> None:
+        """Take no more scenarios, and let others know that they cannot count on this host."""
+        self.stopping = True
+        if self.intake is not None:
+            self.intake.cancel()
+
+    async def everyone(self) -> list[Presence]:
+        """Every host of the namespace that has a lease now."""
+        return await who_is_there(self.instances)
+
+    @property
+    def instances(self) -> Keys:
+        """The leases of the namespace's hosts."""
+        return Keys(self.connection, Names(self.settings.instance.namespace).instances)
+
     def presence(self) -> Presence:
         """What this host says about itself to others."""
         return Presence(
             host=self.host_id,
             instance=self.settings.instance.name,
             version=self.settings.service_version,
+            machine=self._machine,
             http=self.http,
-            actors=dict(self.actors()),
+            actors=dict.fromkeys(self.actors(), STOPPING) if self.stopping else dict(self.actors()),
             checks=dict(self.checks()),
         )
 
@@ -145,7 +165,7 @@ async def host(settings: Settings, url: str, plan: Plan, metrics: Metrics | None
         background.start(supervisor.run())
         if Scheduler.name in plan.actors:
             _serve_scenarios(running, plan, background)
-        background.start(announce(Keys(connection, names.instances), settings.instance.lease_key(running.host_id), running.presence))
+        background.start(announce(running.instances, settings.instance.lease_key(running.host_id), running.presence))
         yield running
 
 

@@ -3,6 +3,7 @@ import os
 import signal
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -175,3 +176,11 @@ async def test_a_bucket_without_expiry_markers_deletes_too(connection: Connectio
 
     assert await systems.delete("trading", revision or 0)
     assert await systems.get("trading") is None
+
+
+async def test_what_the_bus_refuses_for_now_has_no_answer(connection: Connection, keys: Keys) -> None:
+    info = await connection.js.stream_info("KV_ns-instances")
+    await connection.js.update_stream(replace(info.config, max_bytes=1))
+
+    with pytest.raises(NoAnswer, match=r"write \$KV\.ns-instances\.host\.a \(maximum bytes"):
+        await keys.create("host.a", b"1")

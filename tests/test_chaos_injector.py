@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytest
+from nats.js import JetStreamContext
 
 from actors.chaos_injector import ChaosInjector
+from bus.actor import TimerDue
 from bus.clock import ServerClock
 from bus.connection import Connection
 from bus.journal import Journal, Line
@@ -51,10 +53,11 @@ from messages.run_events import (
 from messages.scenario import Action, Scenario
 from messages.system import System
 from messages.verdicts import Reason
+from targets import find
 from targets.find import find_tagged, tagged_processes, tags_of
 from targets.group import is_halted
 from targets.health import HealthProber
-from targets.identity import is_alive
+from targets.identity import ProcessStat, is_alive, live_processes
 from targets.process import ProcessDriver
 
 E_ = TypeVar("E_", bound=RunEvent)
@@ -400,6 +403,61 @@ async def test_an_undo_that_cannot_be_done_is_given_up_and_told(stand: Stand, en
     assert "there is no directory" in failed.message
 
 
+async def test_what_was_given_up_is_undone_when_its_lease_runs_out(stand: Stand, engine: dict[str, Any], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    engine["driver"]["process"]["directory"] = str(home)
+    async with stand.injector(lease=2):
+        await stand.up(engine=engine)
+        await stand.act("kill")
+        await stand.until(FaultEffective)
+        home.rmdir()
+        await stand.undo()
+        await stand.until(FaultRevertFailed)
+        home.mkdir()
+        reverted = (await stand.until(FaultReverted)).event
+        gone = (await stand.until(FaultGone)).event
+
+    assert (reverted.by, gone.restored_by) == ("lease", "undo")
+    assert len(stand.all(FaultRevertFailed)) == 1
+
+
+async def test_what_was_given_up_is_not_started_again_behind_its_release(stand: Stand, engine: dict[str, Any], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    engine["driver"]["process"]["directory"] = str(home)
+    async with stand.injector(lease=2):
+        await stand.up(engine=engine)
+        await stand.act("kill")
+        await stand.until(FaultEffective)
+        home.rmdir()
+        await stand.undo()
+        await stand.until(FaultRevertFailed)
+        await stand.release()
+        home.mkdir()
+        await stand.until(TimerDue, "f")
+        await asyncio.sleep(0.5)
+
+    assert tagged_processes(stand.run) == ()
+
+
+async def test_a_fault_is_gone_though_its_lease_cannot_be_taken_back(
+    stand: Stand, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> bool:
+        raise TimeoutError
+
+    monkeypatch.setattr(JetStreamContext, "purge_stream", refuse)
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.act("pause")
+        await stand.until(FaultEffective)
+        await stand.undo()
+        gone = (await stand.until(FaultGone)).event
+
+    assert gone.restored_by == "undo"
+
+
 async def test_start_and_resume_do_what_is_left_to_do(stand: Stand, engine: dict[str, Any]) -> None:
     async with stand.injector():
         await stand.up(engine=engine)
@@ -483,13 +541,45 @@ async def test_a_service_that_does_not_get_healthy_is_told_with_its_last_words_b
 
 
 async def test_a_service_that_was_started_by_an_injector_that_died_is_adopted(stand: Stand, engine: dict[str, Any]) -> None:
+    await stand.begin(engine=engine)
     identity = await start_silently(stand, engine)
+    await asyncio.sleep(0.2)
     async with stand.injector():
-        await stand.up(engine=engine)
+        await stand.until(ActionDone, "services")
         await stand.release()
 
     assert (await stand.until(ServiceAdopted)).event.identity == identity
     assert (stand.all(ServiceStarted), tagged_processes(stand.run)) == ([], ())
+
+
+async def test_the_machine_is_searched_once_for_a_run_whose_processes_are_known(
+    stand: Stand, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[None] = []
+
+    def search() -> Iterator[ProcessStat]:
+        searches.append(None)
+        return live_processes()
+
+    async with stand.injector():
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(find, "live_processes", search)
+        await stand.up(engine=engine)
+        await stand.release()
+        found = len(searches)
+
+    assert found == 1
+    assert tagged_processes(stand.run) == ()
+
+
+async def test_a_process_beside_those_of_the_journal_is_stopped_as_well(stand: Stand, unused_port: Callable[[], int]) -> None:
+    async with stand.injector():
+        await stand.up(engine=service(unused_port()))
+        beside = await start_silently(stand, service(unused_port()))
+        await stand.release()
+
+    assert not is_alive(beside)
+    assert tagged_processes(stand.run) == ()
 
 
 async def test_a_run_that_ends_while_its_services_start_starts_no_more(stand: Stand, unused_port: Callable[[], int]) -> None:

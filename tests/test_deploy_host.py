@@ -7,11 +7,13 @@ import pytest
 
 from bus.errors import Unreachable
 from bus.server import Server
-from deploy.draining import drain
-from deploy.host import Plan, host
+from deploy.draining import drain, open_runs
+from deploy.host import Host, Plan, host
 from deploy.settings import read_settings
 from messages.control import SubmitRequest
 from messages.judgements import ReportPublished
+from messages.run_events import PhaseStarted, RunAborting, RunFinished
+from messages.verdicts import Verdict
 from scenarios.systems import load_systems
 
 SYSTEM = """
@@ -66,3 +68,88 @@ async def test_a_host_whose_nats_is_away_says_so_when_it_cannot_end_its_runs(ser
 
         with pytest.raises(Unreachable, match="open runs could not be ended"):
             await drain(running)
+
+
+async def long_run(running: Host) -> str:
+    """A run that is in its phase, and stays there."""
+    reply = await running.control.submit(SubmitRequest(document=SCENARIO.replace("300ms", "50s")))
+    assert reply.run_id, reply.findings
+    async with asyncio.timeout(10):
+        while await running.journal.find(reply.run_id, "scheduler", "only", PhaseStarted) is None:
+            await asyncio.sleep(0.02)
+    return reply.run_id
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Plan:
+    (tmp_path / "told.yaml").write_text(SYSTEM)
+    return Plan(systems=load_systems(tmp_path), logs=tmp_path / "logs")
+
+
+async def verdict(running: Host, run: str) -> Verdict | None:
+    line = await running.journal.find(run, "scheduler", "run", RunFinished)
+    return line.event.verdict if line is not None and isinstance(line.event, RunFinished) else None
+
+
+async def test_a_host_whose_work_others_can_take_leaves_the_runs_to_them_and_the_last_one_ends_them(server: Server, full: Plan) -> None:
+    async with host(read_settings(), server.url, full) as staying:
+        await staying.ready()
+        async with host(read_settings(), server.url, Plan(actors=("reporter",))) as leaving:
+            await leaving.ready()
+            run = await long_run(staying)
+
+            left = await drain(leaving)
+
+        aborting = await staying.journal.find(run, "scheduler", "run", RunAborting)
+        still_open = await open_runs(staying.journal)
+        left_at_last = await drain(staying)
+
+        assert (left, aborting, still_open) == (set(), None, {run})
+        assert left_at_last == set()
+        assert await verdict(staying, run) is Verdict.ABORTED
+        assert await staying.journal.open_runs() == []
+
+
+async def test_a_host_with_actors_that_nobody_else_has_ends_its_runs(server: Server, full: Plan) -> None:
+    async with (
+        host(read_settings(), server.url, full) as leaving,
+        host(read_settings(), server.url, Plan(actors=("reporter",))) as staying,
+    ):
+        await leaving.ready()
+        await staying.ready()
+        run = await long_run(leaving)
+
+        assert await drain(leaving) == set()
+        assert await verdict(staying, run) is Verdict.ABORTED
+
+
+async def test_a_host_whose_bus_ends_with_it_leaves_nothing_to_others(server: Server, full: Plan) -> None:
+    async with (
+        host(read_settings(), server.url, full) as staying,
+        host(read_settings(), server.url, Plan(actors=("reporter",))) as leaving,
+    ):
+        await staying.ready()
+        await leaving.ready()
+        run = await long_run(staying)
+
+        assert await drain(leaving, bus_stays=False) == set()
+        assert await verdict(staying, run) is Verdict.ABORTED
+
+
+async def test_of_two_hosts_that_leave_at_once_neither_counts_on_the_other(server: Server, full: Plan) -> None:
+    others = Plan(actors=("reporter",))
+    rest = Plan(actors=("scheduler", "chaos-injector", "observer", "validator"), systems=full.systems, logs=full.logs)
+    async with (
+        host(read_settings(), server.url, rest) as staying,
+        host(read_settings(), server.url, others) as one,
+        host(read_settings(), server.url, others) as two,
+    ):
+        for running in (staying, one, two):
+            await running.ready()
+        run = await long_run(staying)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(drain(one))
+            tasks.create_task(drain(two))
+
+        assert await verdict(staying, run) is Verdict.ABORTED

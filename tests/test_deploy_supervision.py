@@ -1,7 +1,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from bus.actor import Actor, Subscription
 from bus.clock import ServerClock
@@ -11,8 +15,13 @@ from bus.keys import Keys
 from bus.runtime import NoMetrics
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
-from deploy.presence import Presence, announce, who_is_there
+from deploy import presence
+from deploy.presence import Presence, announce, can_take, who_is_there
 from deploy.supervision import Supervisor, Ward, persist
+from messages.ids import new_run_id
+from messages.run_events import RunAccepted
+from messages.scenario import Scenario
+from messages.system import System
 from runs.state import RunState
 
 
@@ -60,6 +69,57 @@ async def test_an_actor_that_crashes_comes_back_and_the_others_do_not_notice(con
     assert {name: ward.crashes for name, ward in supervisor.wards.items()} == {"idle": 0, "crashing": 1}
 
 
+async def test_who_crashed_is_not_fed_any_more(connection: Connection) -> None:
+    await ensure_topology(connection.js, "ns")
+    journal = Journal(connection, Subjects("ns"), Names("ns").runs, ServerClock())
+    made: list[Actor[Any]] = []
+    folded: list[Actor[Any]] = []
+    both = asyncio.Event()
+
+    class Told(Idle):
+        name = "told"
+
+        def __init__(self) -> None:
+            made.append(self)
+
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            if made == [self]:
+                raise OSError("the first start fails")
+            yield
+
+        def fold(self, run: str) -> RunState:
+            folded.append(self)
+            return super().fold(run)
+
+    class Witness(Idle):
+        def fold(self, run: str) -> RunState:
+            both.set()
+            return super().fold(run)
+
+    supervisor = Supervisor(journal, NoMetrics(), {"idle": Witness, "told": Told})
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(supervisor.run())
+        async with asyncio.timeout(5):
+            for ward in supervisor.wards.values():
+                await ward.up.wait()
+            await journal.write(0, new_run_id(datetime.now(UTC)), "scheduler", accepted(), None, None)  # noqa: TID251
+            await both.wait()
+            while made[-1] not in folded:
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    assert folded == [made[1]]
+
+
+def accepted() -> RunAccepted:
+    command = {"driver": {"process": {"command": ["sleep", "9"]}}}
+    system = System.model_validate({"metadata": {"name": "s"}, "spec": {"services": {"one": command}}}, strict=False)
+    phases = [{"name": "chaos"}]
+    scenario = Scenario.model_validate({"metadata": {"name": "x"}, "spec": {"system": "s", "phases": phases}}, strict=False)
+    return RunAccepted(key="k", scenario=scenario, system=system, submitted=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 async def test_a_crash_shows_until_it_is_back_with_growing_pauses() -> None:
     ward = Ward("control")
 
@@ -100,3 +160,67 @@ async def test_who_is_there_is_told_at_once_and_who_leaves_is_gone(connection: C
 
     assert found == [here]
     assert left == []
+
+
+async def test_a_lease_that_the_bus_refuses_is_asked_for_again(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ensure_topology(connection.js, "ns")
+    monkeypatch.setattr(presence, "RENEW", 0.1)
+    keys = Keys(connection, Names("ns").instances)
+    config = (await connection.js.stream_info("KV_ns-instances")).config
+    await connection.js.update_stream(replace(config, max_bytes=1))
+    described = asyncio.Event()
+
+    def describe() -> Presence:
+        described.set()
+        return of_host("h1", validator="ready")
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(announce(keys, "one.h1", describe))
+        async with asyncio.timeout(5):
+            await described.wait()
+            refused = await who_is_there(keys)
+            await connection.js.update_stream(config)
+            while not (found := await who_is_there(keys)):
+                pass
+        task.cancel()
+
+    assert refused == []
+    assert [host.host for host in found] == ["h1"]
+
+
+async def test_who_is_there_is_told_though_a_lease_is_renewed_all_the_time(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ensure_topology(connection.js, "ns")
+    monkeypatch.setattr(presence, "RENEW", 0.05)
+    keys = Keys(connection, Names("ns").instances)
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(announce(keys, "one.h1", lambda: of_host("h1", validator="ready")))
+        async with asyncio.timeout(5):
+            while not (found := await who_is_there(keys)):
+                pass
+        task.cancel()
+
+    assert [host.host for host in found] == ["h1"]
+
+
+def of_host(host: str, machine: str = "m", **actors: str) -> Presence:
+    return Presence(host=host, instance="one", version="0.1.0", machine=machine, http=None, actors=actors, checks={})
+
+
+@pytest.mark.parametrize(
+    ("others", "can"),
+    [
+        pytest.param([], False, id="nobody is there"),
+        pytest.param([of_host("b", reporter="ready", injector="ready")], True, id="one has both"),
+        pytest.param([of_host("b", reporter="ready"), of_host("c", injector="ready")], True, id="two have one each"),
+        pytest.param([of_host("b", reporter="ready")], False, id="one is missing"),
+        pytest.param([of_host("b", reporter="ready", injector="stopping")], False, id="one is leaving too"),
+        pytest.param([of_host("b", reporter="ready", injector="restarting: OSError")], False, id="one has crashed"),
+        pytest.param([of_host("b", "elsewhere", reporter="ready", injector="ready")], False, id="one is out of reach"),
+        pytest.param([of_host("b", "elsewhere", reporter="ready"), of_host("c", injector="ready")], True, id="a report is made anywhere"),
+    ],
+)
+def test_others_take_the_work_of_a_host_if_they_have_all_of_its_actors(others: list[Presence], *, can: bool) -> None:
+    mine = of_host("a", reporter="stopping", injector="stopping")
+
+    assert can_take(mine, others, near=("injector",)) is can

@@ -147,7 +147,7 @@ class Stage:
 
     async def readers(self) -> int:
         """How many read the system's events."""
-        return (await self.connection.js.stream_info("AUDIT-trading")).state.consumer_count
+        return sum(consumer.num_waiting or 0 for consumer in await self.connection.js.consumers_info("AUDIT-trading"))
 
     def observed(self) -> Observations:
         seen = Observations()

@@ -214,6 +214,18 @@ def test_an_event_is_looked_at_only_for_the_claims_that_may_match_its_type() -> 
     assert matching.seen.count(at(0), None) == 1
 
 
+def test_an_expression_is_evaluated_on_the_types_that_it_names_and_counted_inside_the_window() -> None:
+    matching = Matching({"a": (claim("event.type == 'x' && event.data.typo > 1"), None)}, {})
+    for n in range(105):
+        matching.see(event(n, "x" if n % 20 == 0 and n < 100 else "other"))
+
+    (matches,) = matching.followed
+
+    assert (count(matches, 0).evaluated, count(matches, 0).errors) == (5, 5)
+    assert (count(matches, 20, 60).evaluated, count(matches, 20, 60).errors) == (2, 2)
+    assert matching.seen.count(at(0), None) == 105
+
+
 def test_events_of_two_streams_that_come_out_of_order_are_counted_in_order() -> None:
     matches = followed(claim())
     for seconds in (1, 3, 2):

@@ -13,10 +13,11 @@ import uvloop
 
 from messages import system
 from messages.fault_events import Identity
+from targets import group
 from targets.errors import NotThere, SecretMissing, StartFailed
 from targets.find import find_tagged, tagged_processes, tags_of
-from targets.group import members
-from targets.identity import identify, is_alive, read_stat
+from targets.group import halting, members
+from targets.identity import ProcessStat, identify, is_alive, live_processes, read_stat
 from targets.polling import until
 from targets.process import ProcessDriver
 from targets.secrets import resolve_env
@@ -242,6 +243,45 @@ async def test_pause_halts_the_whole_group_and_resume_is_idempotent(driver: Proc
     assert [stat.state for stat in paused if stat is not None] == ["T", "T"]
     async with asyncio.timeout(SOON):
         await until(lambda: all((stat := read_stat(m.pid)) is not None and not stat.halted for m in members(identity)), poll=0.001)
+
+
+async def test_waiting_until_a_group_stands_still_searches_the_machine_for_new_processes_only(
+    driver: ProcessDriver, tags: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forking = "import signal, subprocess; signal.pthread_sigmask(0, [10]); print('up', flush=True); signal.sigwait([10]); "
+    forking += "subprocess.Popen(['sleep', '1000']); print('forked', flush=True); signal.sigwait([10])"
+    identity = await driver.start("engine", shell(f'python -S -c "{forking}" & wait'), {}, tags)
+    await said(tmp_path, "up")
+    child = next(member for member in members(identity) if member != identity)
+    searches: list[None] = []
+
+    def search() -> Iterator[ProcessStat]:
+        searches.append(None)
+        return live_processes()
+
+    monkeypatch.setattr(group, "live_processes", search)
+    look = halting(identity)
+    running = look()
+    os.kill(identity.pid, signal.SIGSTOP)
+    await wait_for_state(identity, "T")
+    half = [look() for _ in range(20)]
+    after_half = len(searches)
+    os.kill(child.pid, signal.SIGUSR1)
+    await said(tmp_path, "forked")
+    os.kill(child.pid, signal.SIGSTOP)
+    await wait_for_state(child, "T")
+    with_a_new_child = look()
+    os.killpg(identity.pid, signal.SIGSTOP)
+    async with asyncio.timeout(SOON):
+        await until(look, poll=0.001)
+
+    assert (running, any(half), after_half) == (False, False, 1)
+    assert not with_a_new_child
+
+
+async def wait_for_state(identity: Identity, state: str) -> None:
+    async with asyncio.timeout(SOON):
+        await until(lambda: (stat := read_stat(identity.pid)) is not None and stat.state == state, poll=0.001)
 
 
 async def test_what_is_gone_cannot_be_paused_or_resumed(driver: ProcessDriver, tags: dict[str, str]) -> None:
