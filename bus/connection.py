@@ -179,7 +179,8 @@ async def _bounded(step: Coroutine[None, None, None], limit: float) -> None:
 
 
 async def _quietly(step: Coroutine[None, None, None]) -> None:
-    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError):  # AssertionError: it never had an address
+    # AssertionError: it never had an address. TypeError: Python 3.12 and 3.13 raise it on a transport that is gone.
+    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError, TypeError):
         await step
 
 
