@@ -3,20 +3,18 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
-from nats.errors import Error as NatsError
 
 from bus.active_run import ActiveRun
 from bus.actor import Actor, Subscription, TimerDue
-from bus.cancelling import end, leave_if_cancelled
-from bus.errors import BusError
+from bus.cancelling import end
 from bus.journal import Guard, Journal, Line, LostRace
-from messages.events import Fold, RunEvent
+from messages.events import RunEvent
 from messages.fault_events import HandlerFailed
 from messages.judgements import ReportPublished
 from messages.run_events import RunAccepted, RunFinished, SubmitRequested
@@ -201,6 +199,9 @@ class ActorRuntime:
             except LostRace as lost:
                 await run.reached(lost.sequence)
                 self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=False)
+                if subscription.lane == "latest":
+                    # What was first may be no news to it, and then nobody else would call it again.
+                    self._latest(None, run)
                 return
             except Exception as error:  # noqa: BLE001 - the border of supervision: whatever a handler raises is retried, then buried
                 self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=True)
@@ -278,49 +279,3 @@ class UndeclaredEvent(TypeError):
 
     def __init__(self, actor: str, event: RunEvent) -> None:
         super().__init__(f"{actor} emits {event.EVENT}, which is not in its `emits`")
-
-
-class Reading:
-    """Feeds the actors of one host from one reader: first the open runs, then everything new."""
-
-    def __init__(self, journal: Journal, runtimes: Iterable[ActorRuntime]) -> None:
-        self._journal = journal
-        self._runtimes = list(runtimes)
-        self.caught_up = asyncio.Event()
-
-    def leave(self, runtime: ActorRuntime) -> None:
-        """Feed this one no more."""
-        if runtime in self._runtimes:
-            self._runtimes.remove(runtime)
-
-    async def run(self) -> None:
-        """Read until cancelled."""
-        last = await self._journal.last_sequence()
-        open_runs = await self._journal.open_runs()
-        for runtime in self._runtimes:
-            runtime.begin_replay()
-        if open_runs:
-            await self._journal.read_runs(open_runs, last, self._deliver)
-        for runtime in self._runtimes:
-            runtime.end_replay()
-        reader = self._journal.follow(last, self._deliver)
-        self.caught_up.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(reader.run())
-            tasks.create_task(self._keep_time())
-
-    def _deliver(self, line: Line) -> None:
-        for runtime in tuple(self._runtimes):
-            runtime.deliver(line)
-
-    async def _keep_time(self) -> None:
-        while True:
-            leave_if_cancelled()
-            await asyncio.sleep(10)
-            try:
-                await self._journal.last_sequence()
-            except (TimeoutError, OSError, BusError, NatsError) as error:
-                _log.info("clock.unset", error=str(error) or type(error).__name__)
-
-
-__all__ = ["ActiveRun", "ActorRuntime", "Fold", "Metrics", "NoMetrics", "Reading", "UndeclaredEvent"]

@@ -9,8 +9,9 @@ import structlog
 
 from bus.actor import Actor
 from bus.cancelling import end
+from bus.feeding import Reading
 from bus.journal import Journal
-from bus.runtime import ActorRuntime, Metrics, Reading
+from bus.runtime import ActorRuntime, Metrics
 
 _log = structlog.get_logger("deploy.supervision")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0

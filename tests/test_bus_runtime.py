@@ -8,16 +8,17 @@ import pytest
 from bus.actor import Actor, Decision, Run, Subscription, TimerDue, on, whenever
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.feeding import Reading
 from bus.journal import Guard, Journal, Line, LostRace
-from bus.runtime import ActorRuntime, NoMetrics, Reading
+from bus.runtime import ActorRuntime, NoMetrics
 from bus.subjects import Subjects, partition_of
 from bus.topology import Names, ensure_topology
 from messages.events import Recorded, RunEvent
 from messages.fault_events import ActionDone, ActionFailed, HandlerFailed
 from messages.ids import new_run_id
 from messages.judgements import ReportPublished
-from messages.run_events import AbortRequested, RunAborting, RunAccepted, SubmitRequested
-from messages.verdicts import Reason
+from messages.run_events import AbortRequested, RunAborting, RunAccepted, RunFinished, SubmitRequested
+from messages.verdicts import Reason, Verdict
 
 NAMESPACE = "test-coordinator"
 
@@ -318,6 +319,43 @@ async def test_a_wake_calls_the_whenever_handler_at_its_time_and_news_are_coales
 
     assert calls[0] is not None
     assert None in calls
+
+
+class Finisher(Actor[Seen]):
+    """Ends a run when asked to; what others write is no news to it. The first time, somebody writes in between."""
+
+    name = "scheduler"
+    emits = (RunFinished,)
+    one_writer = True
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._interrupted = False
+
+    def fold(self, run: str) -> Seen:
+        return Seen()
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return (whenever(self.finish, of=("control",)),)
+
+    async def finish(self, _event: RunEvent | None, run: Run[Seen]) -> AsyncIterator[Decision]:
+        if run.view.count(AbortRequested) == 0 or run.view.count(RunFinished) > 0:
+            return
+        if not self._interrupted:
+            self._interrupted = True
+            other = HandlerFailed(handler="x", cause="x", sequence=1, error="x")
+            await self._journal.write(partition_of("k"), run.id, "observer", other, None, None)
+        yield RunFinished(verdict=Verdict.PASSED, reason=None, message="", cause=None, hint=None, position=0)
+
+
+async def test_a_decision_that_lost_its_race_is_made_again_without_further_news(bench: Bench) -> None:
+    async with working(bench, Finisher(bench.journal)):
+        await bench.submit()
+        await bench.ask()
+        async with asyncio.timeout(3):
+            finished = await bench.until(RunFinished)
+
+    assert len(finished) == 1
 
 
 async def test_a_guarded_write_that_lost_its_race_stores_nothing(bench: Bench) -> None:

@@ -18,8 +18,9 @@ from actors.chaos_injector import ChaosInjector
 from bus.actor import TimerDue
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.feeding import Reading
 from bus.journal import Journal, Line
-from bus.runtime import ActorRuntime, NoMetrics, Reading
+from bus.runtime import ActorRuntime, NoMetrics
 from bus.subjects import Subjects, partition_of
 from bus.topology import Names, ensure_topology
 from messages.events import Recorded, RunEvent

@@ -19,9 +19,10 @@ from bus.cancelling import end
 from bus.clock import ServerClock
 from bus.connection import Connection
 from bus.event_streams import EventStreams
+from bus.feeding import Reading
 from bus.journal import Journal, Line
 from bus.objects import ObjectStore
-from bus.runtime import ActorRuntime, NoMetrics, Reading
+from bus.runtime import ActorRuntime, NoMetrics
 from bus.server import Server
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
