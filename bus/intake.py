@@ -17,7 +17,7 @@ from bus.connection import Connection
 from bus.journal import Guard, Journal, LostRace
 from bus.topology import Names
 from messages.control import Finding, Rejected
-from messages.ids import derived_run_id, is_run_id
+from messages.ids import derived_run_id, is_run_id, traceparent_of
 from messages.run_events import RunAccepted
 from messages.values import TOKEN_PATTERN
 
@@ -43,7 +43,7 @@ class Submission:
     subject: str
     sequence: int
     at: datetime
-    traceparent: str | None
+    traceparent: str
     file: str
     system: str | None
     variables: dict[str, str] | None
@@ -137,15 +137,16 @@ class Intake:
         metadata = message.metadata
         _, _, partition, key = message.subject.split(".", 3)
         wished = headers.get("Nats-Msg-Id", "")
+        run = wished if is_run_id(wished) else derived_run_id(metadata.timestamp, metadata.sequence.stream)
         return Submission(
             text=message.data,
             key=key,
             partition=int(partition),
-            run=wished if is_run_id(wished) else derived_run_id(metadata.timestamp, metadata.sequence.stream),
+            run=run,
             subject=self._journal.subjects.scenario(key),
             sequence=metadata.sequence.stream,
             at=metadata.timestamp,
-            traceparent=headers.get("traceparent"),
+            traceparent=traceparent_of(run, headers.get("traceparent")),
             file=headers.get(FILE) or "scenario",
             system=headers.get(SYSTEM) or None,
             variables=_variables(headers.get(VARIABLES)),

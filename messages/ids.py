@@ -1,11 +1,13 @@
 """Run ids: ULIDs, sortable by time and safe in a subject."""
 
+import hashlib
 import re
 import secrets
 from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
 
@@ -22,6 +24,14 @@ def derived_run_id(stored: datetime, sequence: int) -> str:
 def is_run_id(text: str) -> bool:
     """Whether it is a ULID or a UUID of version 7."""
     return bool(_ULID.match(text) or _UUID7.match(text))
+
+
+def traceparent_of(run: str, given: str | None) -> str:
+    """The trace context of a run: what its publisher gave, if that is one (W3C Trace Context §3.2), else one that follows from its id."""
+    if given and _TRACEPARENT.match(given):
+        return given
+    digest = hashlib.sha256(run.encode()).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 
 def _ulid(at: datetime, low: int) -> str:

@@ -232,3 +232,17 @@ async def test_a_run_id_that_cannot_be_one_is_refused_not_unanswered(bus: Bus) -
     async with bus.taking():
         with pytest.raises(RequestRefused, match="run_id"):
             await bus.client.abort("a b")
+
+
+@pytest.mark.parametrize("given", ["00-" + "a" * 32 + "-" + "b" * 16 + "-01", "nonsense"])
+async def test_every_line_of_a_run_carries_its_trace_context(bus: Bus, given: str) -> None:
+    async with bus.taking():
+        await bus.connection.js.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode(), headers={"traceparent": given})
+        (line,) = await bus.accepted()
+        await bus.client.abort(line.run)
+        while not (aborts := [entry for entry in bus.lines if isinstance(entry.event, AbortRequested)]):
+            await asyncio.sleep(0.005)
+
+    assert line.traceparent is not None
+    assert (line.traceparent == given) is given.startswith("00-")
+    assert aborts[0].traceparent == line.traceparent
