@@ -89,7 +89,7 @@ async def _start(url: str, access: Access, documents: Documents, stack: AsyncExi
     from deploy.host import Plan
     from deploy.serving import observed
 
-    plan = Plan(systems=documents.systems, allow_systems=True, logs=access.folder / "logs")
+    plan = Plan(systems=documents.systems, own=frozenset({documents.text}), logs=access.folder / "logs")
     running = await stack.enter_async_context(observed(access.settings, url, plan, http=access.settings.http_port is not None))
     try:
         async with asyncio.timeout(START_LIMIT):

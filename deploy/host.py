@@ -56,6 +56,8 @@ class Plan:
     systems: Mapping[str, System] = field(default_factory=dict)
     allow_systems: bool = False
     """Whether a scenario that arrives on the bus may bring its own system, and so commands."""
+    own: frozenset[str] = frozenset()
+    """Documents that may bring their system all the same: what `run` was called with."""
     logs: Path | None = None
     """Where the output of started services goes."""
 
@@ -206,7 +208,7 @@ def _environment() -> dict[str, str]:
 def _serve_scenarios(running: Host, plan: Plan, background: "_Background") -> None:
     """Beside a scheduler: take published scenarios, and answer control requests."""
     connection, journal = running.connection, running.journal
-    acceptance = Acceptance(plan.systems, allow_systems=plan.allow_systems)
+    acceptance = Acceptance(plan.systems, allow_systems=plan.allow_systems, own=plan.own)
     control = Control(connection, journal, acceptance)
 
     async def take(ward: Ward) -> None:

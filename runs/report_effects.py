@@ -88,7 +88,13 @@ class SystemImpact(Message):
     """What the system suffered."""
 
     services_affected: tuple[str, ...]
+    performance_impact: dict[str, dict[str, float]]
+    """Per affected service its `availability_percent`; under `system` the `throughput_change_percent` while a fault was on."""
     recovery_times: dict[str, Span]
+    alerts_generated: tuple[str, ...]
+    """Event types that tell of an alert or a breached limit."""
+    circuit_breakers_triggered: tuple[str, ...]
+    """Event types that tell of a circuit breaker."""
     services: tuple[AffectedService, ...]
     observed_from: Instant | None
     """From here services count as down; before, they were still starting."""

@@ -47,13 +47,21 @@ def impact_of(state: RunState, seen: Observations, gathered: Gathered, faults: S
     """Per service its downtimes, recovery and availability; and what became of the event rate."""
     services = [_service(name, state, seen, faults) for name in (state.system.spec.services if state.accepted else ())]
     hit, window = [s for s in services if s.faults or s.downtimes], observed(state)
+    types = sorted({name for counted in gathered.counted for name in counted.types})
+    throughput = _throughput(state, gathered.counted, faults)
+    performance = {s.service: {"availability_percent": round(s.availability * 100, 1)} for s in hit if s.availability is not None}
+    if throughput is not None and throughput.change_percent is not None:
+        performance["system"] = {"throughput_change_percent": throughput.change_percent}
     return SystemImpact(
         services_affected=tuple(s.service for s in hit),
+        performance_impact=performance,
+        alerts_generated=tuple(name for name in types if "alert" in name or "breach" in name),
+        circuit_breakers_triggered=tuple(name for name in types if "circuit_breaker" in name),
         recovery_times={s.service: s.recovery for s in hit if s.recovery is not None},
         services=tuple(services),
         observed_from=window.start if window else None,
         observed_until=window.end if window else None,
-        throughput=_throughput(state, gathered.counted, faults),
+        throughput=throughput,
     )
 
 

@@ -101,8 +101,8 @@ class Execution(Message):
     """The verdict; of a run that is not over its stage."""
     submitted: Instant | None
     accepted: Instant | None
-    started: Instant | None
-    finished: Instant | None
+    start: Instant | None
+    end: Instant | None
     waited: Span | None
     """From acceptance to the start."""
     duration: Span | None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal as signals
 import time
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from messages import system
 from messages.fault_events import Identity
+from messages.ids import is_run_id
 from targets.errors import CannotRun, NotThere, StartFailed, StopFailed
-from targets.find import has_tags
+from targets.find import RUN_TAG, has_tags
 from targets.group import halting, is_left, members, signal_group
 from targets.identity import is_alive
 from targets.polling import until
@@ -25,6 +27,8 @@ AFTER_KILL = timedelta(seconds=5)
 TO_HALT = timedelta(milliseconds=200)
 GROUP_POLL = 0.01
 EXITS_KEPT = 256
+KEPT_LOGS = 50
+"""Runs whose services' output is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class ProcessDriver:
         """
         full = {**self._environment, **env, **tags}
         try:
-            with self._log(service) as log:
+            with self._log(service, tags.get(RUN_TAG, "")) as log:
                 identity = spawn(spec.command, env=full, directory=spec.directory, stdout=log, stderr=log)
         except CannotRun as error:
             raise StartFailed(service, str(error)) from error
@@ -166,11 +170,24 @@ class ProcessDriver:
             yield watch
 
     @contextmanager
-    def _log(self, service: str) -> Iterator[int]:
-        path = Path(os.devnull) if self._logs is None else self._logs / f"{service}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _log(self, service: str, run: str) -> Iterator[int]:
+        path = Path(os.devnull) if self._logs is None else log_of(self._logs, run, service)
+        if self._logs is not None and not path.parent.is_dir():
+            path.parent.mkdir(parents=True, mode=0o700)
+            _forget_old_logs(self._logs)
         with path.open("ab") as file:
             yield file.fileno()
+
+
+def log_of(logs: Path, run: str, service: str) -> Path:
+    """Where a service of a run writes its output: each run apart, for one must not be told what another's services said."""
+    return logs / (run or "none") / f"{service}.log"
+
+
+def _forget_old_logs(logs: Path) -> None:
+    """Run ids sort by time, so the first are the oldest."""
+    for folder in sorted(path for path in logs.iterdir() if is_run_id(path.name))[:-KEPT_LOGS]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _group_gone(watch: Watch, within: timedelta) -> bool:

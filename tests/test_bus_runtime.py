@@ -322,15 +322,11 @@ async def test_a_wake_calls_the_whenever_handler_at_its_time_and_news_are_coales
 
 
 class Finisher(Actor[Seen]):
-    """Ends a run when asked to; what others write is no news to it. The first time, somebody writes in between."""
+    """Ends a run when asked to; what others write is no news to it."""
 
     name = "scheduler"
     emits = (RunFinished,)
     one_writer = True
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._interrupted = False
 
     def fold(self, run: str) -> Seen:
         return Seen()
@@ -338,24 +334,31 @@ class Finisher(Actor[Seen]):
     def subscriptions(self) -> tuple[Subscription, ...]:
         return (whenever(self.finish, of=("control",)),)
 
-    async def finish(self, _event: RunEvent | None, run: Run[Seen]) -> AsyncIterator[Decision]:
-        if run.view.count(AbortRequested) == 0 or run.view.count(RunFinished) > 0:
-            return
-        if not self._interrupted:
-            self._interrupted = True
-            other = HandlerFailed(handler="x", cause="x", sequence=1, error="x")
-            await self._journal.write(partition_of("k"), run.id, "observer", other, None, None)
-        yield RunFinished(verdict=Verdict.PASSED, reason=None, message="", cause=None, hint=None, position=0)
+    def finish(self, _event: RunEvent | None, run: Run[Seen]) -> Iterator[RunEvent]:
+        if run.view.count(AbortRequested) and not run.view.count(RunFinished):
+            yield RunFinished(verdict=Verdict.PASSED, reason=None, message="", cause=None, hint=None, position=0)
 
 
-async def test_a_decision_that_lost_its_race_is_made_again_without_further_news(bench: Bench) -> None:
-    async with working(bench, Finisher(bench.journal)):
+async def test_a_decision_that_lost_its_race_is_made_again_without_further_news(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, lost = bench.journal.write, 0
+
+    async def late(partition: int, run: str, actor: str, event: RunEvent, guard: Guard | None, trace: str | None) -> int:
+        nonlocal lost
+        if isinstance(event, RunFinished) and not lost:
+            # The guard is already chosen when somebody else writes on the run.
+            lost += 1
+            failed = HandlerFailed(handler="x", cause="x", sequence=1, error="x")
+            await write(partition, run, "observer", failed, None, None)
+        return await write(partition, run, actor, event, guard, trace)
+
+    monkeypatch.setattr(bench.journal, "write", late)
+    async with working(bench, Finisher()):
         await bench.submit()
         await bench.ask()
         async with asyncio.timeout(3):
             finished = await bench.until(RunFinished)
 
-    assert len(finished) == 1
+    assert (lost, len(finished)) == (1, 1)
 
 
 async def test_a_guarded_write_that_lost_its_race_stores_nothing(bench: Bench) -> None:

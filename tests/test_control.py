@@ -20,6 +20,7 @@ from messages.control import Rejected, SubmitRequest
 from messages.ids import is_run_id, new_run_id
 from messages.run_events import AbortRequested, RunAccepted, SubmitRequested
 from messages.system import System
+from scenarios.errors import DocumentErrors
 
 NAMESPACE = "test-coordinator"
 TINY = System.model_validate_json('{"metadata": {"name": "tiny"}, "spec": {"services": {"one": {"driver": {"external": {}}}}}}')
@@ -246,3 +247,21 @@ async def test_every_line_of_a_run_carries_its_trace_context(bus: Bus, given: st
     assert line.traceparent is not None
     assert (line.traceparent == given) is given.startswith("00-")
     assert aborts[0].traceparent == line.traceparent
+
+
+OWN_SYSTEM = """
+---
+apiVersion: chaos.trading/v1
+kind: System
+metadata: {name: mine}
+spec: {services: {one: {driver: {process: {command: [sleep]}}}}}
+"""
+
+
+def test_a_host_trusts_the_system_in_its_own_document_and_in_no_other() -> None:
+    own = SCENARIO.replace("system: tiny", "system: mine") + OWN_SYSTEM
+    acceptance = Acceptance({"tiny": TINY}, allow_systems=False, own=frozenset({own}))
+
+    assert acceptance.check(own, "f", None, {}).system.name == "mine"
+    with pytest.raises(DocumentErrors, match="System"):
+        acceptance.check(own + "\n# another", "f", None, {})

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,14 @@ import uvloop
 
 from messages import system
 from messages.fault_events import Identity
+from messages.ids import new_run_id
 from targets import group
 from targets.errors import NotThere, SecretMissing, StartFailed
 from targets.find import find_tagged, tagged_processes, tags_of
 from targets.group import halting, members
 from targets.identity import ProcessStat, identify, is_alive, live_processes, read_stat
 from targets.polling import until
-from targets.process import ProcessDriver
+from targets.process import KEPT_LOGS, ProcessDriver, log_of
 from targets.secrets import resolve_env
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -60,10 +61,14 @@ def tags(run: str) -> dict[str, str]:
     return tags_of(run, "engine")
 
 
+def written(tmp_path: Path) -> str:
+    """What the service wrote in this test's run."""
+    return "".join(log.read_text() for log in tmp_path.glob("*/engine.log"))
+
+
 async def said(tmp_path: Path, text: str) -> None:
-    log = tmp_path / "engine.log"
     async with asyncio.timeout(SOON):
-        await until(lambda: text in log.read_text(), poll=0.005)
+        await until(lambda: text in written(tmp_path), poll=0.005)
 
 
 def open_files() -> int:
@@ -96,7 +101,7 @@ async def test_environment_directory_and_output_are_as_asked(driver: ProcessDriv
     await driver.start("engine", spec, {"HTTP_PORT": "81"}, tags)
 
     await said(tmp_path, "end")
-    assert (tmp_path / "engine.log").read_text() == f"81 {tmp_path}/place\noops\nend\n"
+    assert written(tmp_path) == f"81 {tmp_path}/place\noops\nend\n"
 
 
 async def test_a_log_is_continued_by_the_next_start(driver: ProcessDriver, tags: dict[str, str], tmp_path: Path) -> None:
@@ -106,14 +111,29 @@ async def test_a_log_is_continued_by_the_next_start(driver: ProcessDriver, tags:
     await driver.start("engine", shell("echo two"), {}, tags)
 
     await said(tmp_path, "two")
-    assert (tmp_path / "engine.log").read_text() == "one\ntwo\n"
+    assert written(tmp_path) == "one\ntwo\n"
+
+
+async def test_the_output_of_one_run_is_apart_from_that_of_another_and_only_the_newest_runs_are_kept(tmp_path: Path) -> None:
+    process = ProcessDriver(environment=os.environ, logs=tmp_path)
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    runs = [new_run_id(begin + timedelta(seconds=number)) for number in range(KEPT_LOGS + 2)]
+    (tmp_path / "not-a-run").mkdir()
+
+    for name in runs:
+        identity = await process.start("engine", shell(f"echo {name}"), {}, tags_of(name, "engine"))
+        await process.gone(identity, GRACE)
+    await process.aclose()
+
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [*runs[2:], "not-a-run"]
+    assert log_of(tmp_path, runs[-1], "engine").read_text() == f"{runs[-1]}\n"
 
 
 async def test_python_is_the_interpreter_that_runs_the_coordinator(driver: ProcessDriver, tags: dict[str, str], tmp_path: Path) -> None:
     await driver.start("engine", command("python", "-c", "import sys; print(sys.executable)"), {}, tags)
 
     await said(tmp_path, "\n")
-    assert (tmp_path / "engine.log").read_text().strip() == sys.executable
+    assert written(tmp_path).strip() == sys.executable
 
 
 @pytest.mark.parametrize(
@@ -326,7 +346,7 @@ async def test_a_service_outlives_its_starter_and_is_stopped_by_another_driver(d
 import asyncio, os
 from messages import system
 from targets.find import tags_of
-from targets.process import ProcessDriver
+from targets.process import KEPT_LOGS, ProcessDriver, log_of
 
 async def main():
     driver = ProcessDriver(environment=dict(os.environ))

@@ -1,7 +1,7 @@
 """The processes of a run's services: started with secrets and tags, found again by their tags, waited for, and stopped."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from targets.errors import SecretMissing
 from targets.find import find_tagged, tags_of
 from targets.health import HealthProber, Sample, process_sample
 from targets.identity import is_alive
-from targets.process import ProcessDriver, Stopped
+from targets.process import ProcessDriver, Stopped, log_of
 from targets.secrets import resolve_env
 
 LOOK = timedelta(milliseconds=300)
@@ -103,28 +103,39 @@ class Processes:
                     await asyncio.sleep(POLL)
                 return ""
         except TimeoutError:
-            return f"{name} was not healthy within {format_duration(spec.ready_within)}: {error}{self._last_words(run, name, spec)}"
+            return f"{name} was not healthy within {format_duration(spec.ready_within)}: {error}{self._last_words(run, name)}"
 
-    def _last_words(self, run: Run[RunState], name: str, spec: system.ProcessDriver) -> str:
+    def _last_words(self, run: Run[RunState], name: str) -> str:
         known = run.view.services.get(name)
         code = self.driver.exit_code(known.identity) if known is not None and known.identity is not None else None
         ended = f"; it ended with code {code}" if code is not None else ""
-        output = self._output(name, spec)
+        output = self._output(run, name)
         return f"{ended}; its output: {output}" if output else ended
 
-    def _output(self, name: str, spec: system.ProcessDriver) -> str:
-        """The last lines that the service wrote, without its secrets."""
-        path = None if self._logs is None else self._logs / f"{name}.log"
+    def _secrets(self, run: Run[RunState]) -> list[str]:
+        """The values of all secrets of the system, the longest first."""
+        names = {name for service in run.view.system.spec.services.values() for name in _named(service)}
+        return sorted(filter(None, (self._environment.get(name) for name in names)), key=len, reverse=True)
+
+    def _output(self, run: Run[RunState], name: str) -> str:
+        """The last lines that the service wrote in this run, without the secrets of the system."""
+        path = None if self._logs is None else log_of(self._logs, run.id, name)
         if path is None or not path.is_file():
             return ""
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            skipped = max(0, path.stat().st_size - _TAIL_BYTES)
+            log.seek(skipped)
             text = log.read().decode(errors="replace")
-        for value in spec.env.values():
-            hidden = self._environment.get(value.secret) if isinstance(value, Secret) else None
-            if hidden:
-                text = text.replace(hidden, "***")
+        if skipped:
+            text = text.partition("\n")[2]  # the first line is cut, and so may be a secret in it
+        for hidden in self._secrets(run):
+            text = text.replace(hidden, "***")
         return " | ".join(text.split("\n")[-_TAIL_LINES - 1 :]).strip(" |")[-_TAIL_SHOWN:]
+
+
+def _named(service: Service) -> Iterator[str]:
+    process = service.driver.process
+    yield from (value.secret for value in process.env.values() if isinstance(value, Secret)) if process is not None else ()
 
 
 def spec_of(service: Service) -> system.ProcessDriver:

@@ -45,8 +45,8 @@ class Drawing:
 
 def draw(report: Report, name: str, *, width: float, gutter: float) -> Drawing | None:
     """The time line; None of a run that never came to a stage."""
-    start = report.execution.started
-    end = report.execution.finished or report.journal.last
+    start = report.execution.start
+    end = report.execution.end or report.journal.last
     if start is None or end is None or end <= start or not any(phase.start for phase in report.execution.phases):
         return None
     axis = Axis(start, end, gutter, width - 8)

@@ -31,7 +31,7 @@ def junit(report: Report) -> bytes:
 
 def _suite(report: Report, cases: list[ET.Element]) -> dict[str, str]:
     execution = report.execution
-    began = execution.started or execution.accepted or report.journal.first
+    began = execution.start or execution.accepted or report.journal.first
     return {
         "id": "0",
         "package": printable(report.metadata.system),

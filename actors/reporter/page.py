@@ -33,7 +33,7 @@ class Fact:
 
 def page(report: Report) -> bytes:
     """The page."""
-    zero = report.execution.started or report.execution.accepted
+    zero = report.execution.start or report.execution.accepted
     html = _template().render(
         r=report,
         advice=[a for a in report.recommendations if a.text != report.verdict.hint],
