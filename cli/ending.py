@@ -74,7 +74,7 @@ def _as_lines(followed: Following, finished: RunFinished, reports: dict[str, Pat
     console = Console(file=stream, highlight=False, soft_wrap=True)
     state, style = followed.state, COLOURS[finished.verdict]
     at = state.finished_at or state.last_at
-    took = f" in {shown(followed.progress.elapsed(at))}" if at else ""
+    took = f" ({shown(followed.progress.elapsed(at))})" if at else ""
     reason = f" ({finished.reason})" if finished.reason else ""
     console.print(f"\n[{style}]{MARKS[finished.verdict]} {finished.verdict.upper()}[/]{reason}  {escape(finished.message)}{took}")
     if finished.hint:

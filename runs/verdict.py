@@ -93,12 +93,11 @@ def _assertions(state: RunState) -> Iterator[Finding]:
     for assertion in state.assertions.values():
         if assertion.mode == "settle" or assertion.verdict in {None, Verdict.PASSED}:
             continue
-        name = assertion.id
-        if assertion.mode == "recover":
-            name = f"the steady state was not back ({assertion.id.removeprefix(STEADY['recover'])})"
-        elif assertion.mode == "steady":
-            name = f"the steady state was broken ({assertion.id.removeprefix(STEADY['steady'])})"
-        verdict = assertion.verdict or Verdict.INCONCLUSIVE
+        verdict, name = assertion.verdict or Verdict.INCONCLUSIVE, assertion.id
+        if assertion.mode != "claim":
+            sick = "was not back" if assertion.mode == "recover" else "was broken"
+            told = sick if verdict is Verdict.FAILED else "could not be judged"
+            name = f"the steady state {told} ({assertion.id.removeprefix(STEADY[assertion.mode])})"
         yield Finding(verdict, assertion.reason or Reason.JUDGE_ERROR, f"{name}: {assertion.message}", assertion.judged_by)
 
 
