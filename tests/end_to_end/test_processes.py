@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from bus.journal import Journal
 from bus.server import Server
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
-from messages.control import RunSummary
+from messages.control import RunSummary, SubmitRequest
 from messages.ids import new_run_id
 
 pytestmark = pytest.mark.long
@@ -193,3 +193,31 @@ async def paused_service(process: Process) -> int:
         await asyncio.sleep(0.05)
     _, err = await process.communicate()
     raise AssertionError(err.decode())
+
+
+@pytest.mark.parametrize("killed", ["scheduler", "validator", "reporter"])
+async def test_an_actor_that_is_killed_and_started_again_goes_on_with_the_run(
+    server: Server, systems: Path, tmp_path: Path, killed: str
+) -> None:
+    def serve(actor: str) -> AbstractAsyncContextManager[Process]:
+        return command("serve", "--actors", actor, "--nats", server.url, "--systems", str(systems), folder=tmp_path)
+
+    async with AsyncExitStack() as stack:
+        processes = {actor: await stack.enter_async_context(serve(actor)) for actor in ACTORS}
+        connection = await stack.enter_async_context(connect(server.url, name="foreign"))
+        client = await when_answering(connection)
+        reply = await client.submit(SubmitRequest(document=SCENARIO))
+        run = reply.run_id or ""
+        while (await client.runs(run)).runs[0:1] == () or (await client.runs(run)).runs[0].stage != "chaos":
+            await asyncio.sleep(0.05)
+        processes[killed].kill()
+        await processes[killed].wait()
+        await stack.enter_async_context(serve(killed))
+        client = await when_answering(connection)
+
+        ended = await over(client, run)
+        journal = Journal(connection, Subjects(NAMESPACE), Names(NAMESPACE).runs, ServerClock())
+        while run not in await journal.runs_with("reporter", "run", "report.published"):
+            await asyncio.sleep(0.05)
+
+    assert ended.verdict == "passed"
