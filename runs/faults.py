@@ -77,12 +77,17 @@ class ActionState:
             injected=self.injected,
             effective=self.effective,
             reverted=self.reverted,
+            due=self._due(),
             gone=self.gone,
             restored_by=self.gone_event.restored_by if self.gone_event else None,
             refused=refused,
             effect_missed=self.unseen and self.effective is None,
             evidence=dict(self.evidence),
         )
+
+    def _due(self) -> datetime | None:
+        span = self.request.action.for_
+        return self.injected + span if span is not None and self.injected is not None else None
 
     def moment(self, name: str) -> datetime | None:
         """When this moment of it came: requested, injected, effective, reverted or gone."""

@@ -138,6 +138,22 @@ def test_recovery_says_who_brought_it_back(by: str | None, restored_by: str | No
     assert verdict(recovery(by=by), history) == expected
 
 
+@pytest.mark.parametrize(
+    ("due", "reverted", "expected"),
+    [
+        (2, None, PENDING),  # the undo is still awaited: the bus or the injector was away
+        (2, 7.5, GAP),  # we undid it too late
+        (2, 2.1, FAILED),  # undone in time, and yet not healthy
+        (30, None, FAILED),  # it had to come back by itself, long before its end
+        (None, None, FAILED),
+    ],
+)
+def test_a_late_undo_is_not_blamed_on_the_target(due: float | None, reverted: float | None, expected: Seen) -> None:
+    disturbed = fault(due=None if due is None else at(due), reverted=None if reverted is None else at(reverted))
+
+    assert verdict(recovery(), past(disturbed, down(0.3))) == expected
+
+
 def test_what_was_measured_counts_from_the_call_and_has_its_error_bound() -> None:
     found = recovery().judge(past(fault(called=0.5, effective=0.6), down(0.7), up(2)))
 

@@ -96,12 +96,18 @@ class FaultHistory:
     reverted: datetime | None = None
     gone: datetime | None = None
     restored_by: str | None = None
+    due: datetime | None = None
+    """When its `for` was over, and we had to undo it; None if it lasts to its phase's end."""
     refused: str | None = None
     """Why it was never injected."""
     effect_missed: bool = False
     """No effect was seen in the time in which it should have been."""
     evidence: dict[str, str] = field(default_factory=dict)
     """The journal's id of each moment."""
+
+    def undone_by(self, instant: datetime) -> bool:
+        """Whether it was undone by then."""
+        return self.reverted is not None and self.reverted <= instant
 
 
 @dataclass(frozen=True, slots=True)

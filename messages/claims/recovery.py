@@ -12,6 +12,8 @@ from messages.verdicts import Reason
 
 PROBED = timedelta(milliseconds=50)
 """How often the injector looks whether a fault's target is normal again."""
+LATE = timedelta(seconds=1)
+"""How late an undo may be without being blamed for a late recovery."""
 STAYS_DOWN = ("stop", "kill")
 """Actions that leave their target down, so that a claim must say who brought it back."""
 _MOMENT = timedelta(microseconds=1)
@@ -74,12 +76,7 @@ class RecoveryClaim(Claim):
     def _judge_moment(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
         moment, bound, evidence = recovered.at, recovered.error_bound, recovered.evidence
         if moment is None or moment > effect.deadline:
-            if not history.probes_passed(effect.deadline):
-                return None
-            if history.service(self.target).unsampled(effect.called, effect.deadline) > history.max_gap:
-                return inconclusive(Reason.GAP, f"{self.target} was not watched all the time in which it should have recovered", *evidence)
-            took = brief(moment - effect.called) if moment else f"more than {format_duration(self.within)}"
-            return failed(f"{self.target} needed {took} to recover, at most {format_duration(self.within)} allowed", *evidence)
+            return self._judge_late(history, fault, effect, recovered)
         wrong = self._restored_wrongly(fault)
         if wrong is None:
             return None
@@ -88,6 +85,27 @@ class RecoveryClaim(Claim):
         if wrong:
             return failed(f"{told}, but {wrong}", *evidence, took=span, error_bound=bound)
         return passed(f"{told}, at most {format_duration(self.within)} allowed", *evidence, took=span, error_bound=bound)
+
+    def _judge_late(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
+        """It was not healthy in time, if somebody has looked."""
+        if not history.probes_passed(effect.deadline):
+            return None
+        if fault.due is not None and fault.due + LATE < effect.deadline and not fault.undone_by(fault.due + LATE):
+            return self._judge_late_undo(fault, effect, recovered.evidence)
+        if history.service(self.target).unsampled(effect.called, effect.deadline) > history.max_gap:
+            told = f"{self.target} was not watched all the time in which it should have recovered"
+            return inconclusive(Reason.GAP, told, *recovered.evidence)
+        took = brief(recovered.at - effect.called) if recovered.at else f"more than {format_duration(self.within)}"
+        told = f"{self.target} needed {took} to recover, at most {format_duration(self.within)} allowed"
+        return failed(told, *recovered.evidence)
+
+    def _judge_late_undo(self, fault: FaultHistory, effect: "Effect", evidence: tuple[str, ...]) -> Judgement | None:
+        """It was late because we were: that says nothing of the target. While the undo is awaited nothing is said."""
+        if fault.reverted is None or fault.due is None:
+            return None
+        late = brief(fault.reverted - fault.due)
+        told = f"{self.of} was undone {late} after its time, so {self.target} could not recover by {brief(effect.deadline - effect.called)}"
+        return inconclusive(Reason.GAP, told, *evidence)
 
     def _restored_wrongly(self, fault: FaultHistory) -> str | None:
         """What is wrong with who restored it: nothing (an empty text), or None while it is not known."""
