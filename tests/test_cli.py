@@ -1,5 +1,4 @@
 import json
-import math
 import os
 import signal
 import subprocess
@@ -106,16 +105,12 @@ def test_an_unknown_scenario_ends_with_2_and_the_nearest_name(command: Command) 
 def test_an_unreachable_nats_ends_with_6_within_5_seconds(
     command: Command, unused_port: Callable[[], int], arguments: tuple[str, ...]
 ) -> None:
-    quickest = math.inf
-    for _ in range(5):  # a busy machine may need longer to start Python at all, but not each time
-        started = time.monotonic()
-        done = command(*arguments, "--nats", f"nats://127.0.0.1:{unused_port()}")
-        quickest = min(quickest, time.monotonic() - started)
-        if quickest < 5:
-            break
+    started = time.monotonic()
+    done = command(*arguments, "--nats", f"nats://127.0.0.1:{unused_port()}")
+    took = time.monotonic() - started
 
     assert done.returncode == 6
-    assert quickest < 5
+    assert took < 5
     assert "no NATS at" in done.stderr
     assert "Traceback" not in done.stderr
 
