@@ -50,9 +50,9 @@ class AuditClaim(Claim):
             return inconclusive(Reason.NO_SAMPLES, "no event of any kind came from the system in the window", evidence)
         if seen.gap:
             return inconclusive(Reason.GAP, "the sequence was not complete in what was seen, and part of the window was not", evidence)
-        found = ", then ".join(s.type for s in steps) or "none of the sequence"
+        found = f"saw {', then '.join(s.type for s in steps)}, but" if steps else "saw"
         missing = next((wanted for wanted, step in zip_longest(self.sequence, steps) if step is None or step.type != wanted), None)
-        return failed(f"{self.target}: saw {found}, but no {missing} in the window", evidence, steps=len(steps))
+        return failed(f"{self.target}: {found} no {missing} in the window", evidence, steps=len(steps))
 
     def summary(self) -> str:
         return self.description or f"{self.target} tells {' → '.join(self.sequence)}"
