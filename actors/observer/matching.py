@@ -100,7 +100,8 @@ class Followed:
         limit = min((end for end in (closes, before) if end is not None), default=None)
         while self._next < len(self.rows) and (limit is None or _at(self.rows[self._next]) < limit):
             row = self.rows[self._next]
-            self._tally.see(as_match(row), in_grace=grace is not None and row[4] >= grace)
+            if opens is None or row[4] >= opens:  # one from before may be read only after the window was known to be open
+                self._tally.see(as_match(row), in_grace=grace is not None and row[4] >= grace)
             self._next += 1
 
     def count(self, window: Window, opens: datetime) -> Counted:
