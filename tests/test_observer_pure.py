@@ -166,6 +166,16 @@ def test_what_is_recent_waits_with_being_counted_and_an_end_before_it_takes_noth
     assert count(matches, 0, 7).tally is tally
 
 
+def test_an_event_from_before_the_window_that_is_read_late_is_not_counted_in_it() -> None:
+    matches = followed(claim())
+    early = count(matches, 10)
+    for seconds in (9.9, 10, 11):
+        matches.see(event(seconds))
+
+    assert early.count == 0
+    assert count(matches, 10, 12).count == 2
+
+
 def test_a_window_may_open_in_the_past() -> None:
     matches = followed(claim())
     for n in range(10):
