@@ -4,23 +4,12 @@ from datetime import timedelta
 from typing import ClassVar, Literal
 
 from messages.events import RunEvent
-from messages.values import Instant, Message, Token
+from messages.identity import Identity
+from messages.undo import AnyUndo
+from messages.values import Instant, Token
 from messages.verdicts import Reason
 
 INJECTOR = ("chaos-injector",)
-
-
-class Identity(Message):
-    """Which process it is: a pid is used again, a pid with its start time is not."""
-
-    pid: int
-    started: int
-    """Clock ticks since boot at which it started (proc(5), field 22)."""
-    boot: str
-    """The id of the boot, so that ticks compare."""
-
-    def __str__(self) -> str:
-        return f"pid {self.pid} (started {self.started})"
 
 
 class ServiceEvent(RunEvent):
@@ -67,6 +56,89 @@ class ServiceStopped(ServiceEvent):
     took: timedelta
 
 
+class LinksOpened(RunEvent):
+    """The proxy of the run's links listens; services are started after it. Emitted by the chaos-injector."""
+
+    EVENT = "links.opened.v1"
+    ACTORS = INJECTOR
+
+    identity: Identity
+    """The proxy's process."""
+    control: str
+    """The address at which the proxy is told what to do, on loopback."""
+    addresses: dict[Token, str]
+    """The address of each link."""
+    measuring: dict[Token, str] = {}
+    """The address of each link's measuring lane: the same way, to an echo."""
+
+    @property
+    def entity(self) -> str:
+        return "links"
+
+
+class WorkloadStarted(RunEvent):
+    """A workload's process was started by this run. Emitted by the chaos-injector."""
+
+    EVENT = "workload.started.v1"
+    ACTORS = INJECTOR
+
+    workload: Token
+    number: int
+    """Counts the starts of this workload in this run, from 1."""
+    identity: Identity
+    output: str
+    """The file that holds its standard output: one operation a line."""
+
+    @property
+    def entity(self) -> str:
+        return self.workload
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class WorkloadDied(RunEvent):
+    """A workload's process ended before it was told to. Emitted by the chaos-injector."""
+
+    EVENT = "workload.died.v1"
+    ACTORS = INJECTOR
+
+    workload: Token
+    number: int
+    code: int | None
+    """Its exit code (negative: the signal), where that is known."""
+    message: str
+    """What it said last."""
+
+    @property
+    def entity(self) -> str:
+        return self.workload
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
+class WorkloadStopped(RunEvent):
+    """A workload was stopped at the run's end, before the services. Emitted by the chaos-injector."""
+
+    EVENT = "workload.stopped.v1"
+    ACTORS = INJECTOR
+
+    workload: Token
+    number: int
+    killed: bool
+
+    @property
+    def entity(self) -> str:
+        return self.workload
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
+
+
 class FaultEvent(RunEvent):
     """A moment of a fault."""
 
@@ -79,15 +151,6 @@ class FaultEvent(RunEvent):
         return self.fault_id
 
 
-class Undo(Message):
-    """What must be done to undo a fault; enough for any injector that reaches the target."""
-
-    kind: Literal["process.start", "process.resume"]
-    service: Token
-    identity: Identity | None = None
-    """The process that was disturbed."""
-
-
 class FaultArmed(FaultEvent):
     """The undo at `until` is durable, whoever is alive then. Emitted by the chaos-injector before the target is touched."""
 
@@ -96,9 +159,9 @@ class FaultArmed(FaultEvent):
     target: Token
     action: str
     until: Instant
-    undo: Undo
+    undo: AnyUndo
     before: Identity | None = None
-    """The target as it was."""
+    """The target as it was, if it is a process."""
 
 
 class FaultInjected(FaultEvent):

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import ClassVar, Literal
 
 from messages.events import RunEvent
+from messages.histogram import Histogram
 from messages.values import Instant, Message, Token
 
 OBSERVER = ("observer",)
@@ -74,6 +75,8 @@ class ProbeSummary(RunEvent):
     missed: int
     """Ticks that could not be sent in time; counted in `failed` too."""
     slowest: timedelta
+    latency: Histogram | None = None
+    """How long the samples took, from their intended starts; missed ones are in it as slow as the deadline. Not kept of health."""
 
     @property
     def entity(self) -> str:
@@ -82,6 +85,58 @@ class ProbeSummary(RunEvent):
     @property
     def ordinal(self) -> int:
         return round(self.start.timestamp() * 1_000_000)
+
+
+class OperationsSeen(RunEvent):
+    """What a workload said of its operations in about a second, by when they ended, cut at stages' ends. Emitted by the observer."""
+
+    EVENT = "operation.seen.v1"
+    ACTORS = OBSERVER
+    GUARDED: ClassVar[bool] = False
+
+    workload: Token
+    start: Instant
+    end: Instant
+    ok: int
+    failed: int
+    unknown: int
+    """Operations of which nobody knows whether they took effect, such as those that ran out of time."""
+    latency: Histogram | None = None
+    """How long those took that said so."""
+    unreadable: int = 0
+    """Lines that are no operations."""
+    samples: tuple[str, ...] = ()
+    """Ids of operations that did not succeed, at most 10."""
+
+    @property
+    def entity(self) -> str:
+        return self.workload
+
+    @property
+    def ordinal(self) -> int:
+        return round(self.start.timestamp() * 1_000_000)
+
+
+class RoleSeen(RunEvent):
+    """The role of a service changed, or was seen for the first time. Emitted by the observer."""
+
+    EVENT = "role.seen.v1"
+    ACTORS = OBSERVER
+
+    service: Token
+    number: int
+    """Counts the roles of this service in this run, from 1."""
+    role: str
+    """Empty: the service did not say."""
+    ago: timedelta
+
+    @property
+    def entity(self) -> str:
+        return self.service
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
 
 
 class Match(Message):

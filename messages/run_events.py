@@ -133,6 +133,27 @@ class ActionRequested(RunEvent):
         return self.reach
 
 
+class TargetResolved(RunEvent):
+    """The targets of an action were chosen as it started. Emitted by the scheduler before the action is requested on each."""
+
+    EVENT = "target.resolved.v1"
+    ACTORS = SCHEDULER
+
+    action_id: Token
+    candidates: tuple[Token, ...]
+    """Those that there were, in the order of the document."""
+    values: dict[Token, str] = {}
+    """What was known of each candidate that `where` asked about, such as its role."""
+    seed: str
+    """What the choice was drawn with: the same seed and candidates give the same choice."""
+    chosen: tuple[Token, ...]
+    """Empty: no service fitted, and nothing is done."""
+
+    @property
+    def entity(self) -> str:
+        return self.action_id
+
+
 class UndoRequested(RunEvent):
     """A fault is to be undone now: its time has passed, its phase ends, or the run stops. Emitted by the scheduler."""
 

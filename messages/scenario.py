@@ -1,13 +1,16 @@
 """A `Scenario` document: phases of actions, and claims."""
 
+import json
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
+from messages.actions import ACTIONS, ActionSpec, Parameters, TargetKind
 from messages.claims import AnyClaim
-from messages.claims.claim import Targets, as_tuple
+from messages.claims.claim import as_tuple
 from messages.system import Metadata
+from messages.targets import Selection, Target
 from messages.values import Document, Duration, Token
 
 DEFAULT_SLACK = timedelta(minutes=5)
@@ -17,65 +20,93 @@ STAGES = ("settle", "finally", "recover")
 Variable = Duration | float | int | str | tuple[str, ...]
 
 
-class Parameters(Document):
-    """What an action may be told. None of today's actions takes any."""
-
-
 class Action(Document):
     """Something done to a target. One that disturbs is a fault: it is undone when `for` has passed, or at the phase's end."""
 
     id: Token = "unnamed"
     """Unique in the scenario. Made from the action and its target when left out."""
-    target: Targets
-    """A service, or a list of them: one fault each."""
+    target: Target
+    """A service, a list of them (one fault each), `{of: …}`, `{group: …}`, `{link: …}`, `{volume: …}` or `{between: [one, other]}`."""
     action: str
-    """stop, kill, pause or restart (faults); start or resume."""
-    parameters: Parameters = Parameters()
+    """What is done: one of the actions of the language."""
+    parameters: dict[Token, JsonValue] = Field(default={})
+    """What the action is told; each action has its own."""
     for_: Duration | None = Field(default=None, alias="for")
     """How long the fault stays; without it, to the phase's end."""
     delay: Duration = timedelta()
     """From the phase's start, or from the end of what `after` names."""
     after: Token | None = None
     """Another action of the phase: this one starts when that is gone."""
+    at_once: Annotated[int, Field(ge=1, le=200)] | None = None
+    """A rolling action: this many targets at a time, the next ones when those are gone."""
+    settle: Duration = timedelta()
+    """The pause of a rolling action between one lot of targets and the next."""
     effect_within: Duration = timedelta(seconds=5)
     """How soon after the injection an effect must be seen from outside."""
 
     @property
-    def targets(self) -> tuple[str, ...]:
-        """The services, however they were written."""
-        return as_tuple(self.target)
-
-    def faults(self) -> dict[str, str]:
-        """The id of the fault on each target, or of what is done to it when that is no fault."""
-        if len(self.targets) == 1:
-            return {self.id: self.targets[0]}
-        return {f"{self.id}-{target}": target for target in self.targets}
+    def kind(self) -> TargetKind:
+        """On what kind of target it works."""
+        return self.target.kind if isinstance(self.target, Selection) else "service"
 
     @property
-    def spec(self) -> "ActionSpec":
+    def is_live(self) -> bool:
+        """Whether its targets are chosen when it starts."""
+        return isinstance(self.target, Selection) and self.target.is_live
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The services, links or volumes that it names (candidates, if it is live); a partition is one target, named as the action."""
+        if not isinstance(self.target, Selection):
+            return as_tuple(self.target)
+        return (self.id,) if self.kind == "partition" else self.target.names
+
+    def faults(self, chosen: tuple[str, ...] | None = None) -> dict[str, str]:
+        """The id of the fault on each target, or of what is done to it when that is no fault. Of a live target, on those `chosen`."""
+        if isinstance(self.target, Selection) and self.target.pick == 1:
+            return dict(zip((self.id,), ("one-of-them",) if chosen is None else chosen, strict=False))
+        targets = self.targets if chosen is None else chosen
+        return {self.id if len(self.targets) == 1 else f"{self.id}-{target}": target for target in targets}
+
+    @property
+    def spec(self) -> ActionSpec:
         """What is known of the action."""
         return ACTIONS[self.action]
 
+    @property
+    def told(self) -> Parameters:
+        """Its parameters, typed.
 
-class ActionSpec(Document):
-    """What an action is."""
-
-    summary: str
-    fault: bool
-    """It disturbs, and has an undo."""
-    ends_itself: bool = False
-    """It is undone at once, by itself."""
-    drivers: tuple[str, ...] = ("process",)
+        Raises:
+            pydantic.ValidationError: they do not fit the action.
+        """
+        return self.spec.parameters.model_validate_json(json.dumps(self.parameters))
 
 
-ACTIONS: dict[str, ActionSpec] = {
-    "stop": ActionSpec(summary="Ends the service with its stop signal and leaves it down until its end.", fault=True),
-    "kill": ActionSpec(summary="Kills the service (SIGKILL) and leaves it down until its end.", fault=True),
-    "pause": ActionSpec(summary="Halts the service (SIGSTOP) until its end.", fault=True),
-    "restart": ActionSpec(summary="Ends the service with its stop signal and starts it again at once.", fault=True, ends_itself=True),
-    "start": ActionSpec(summary="Starts the service if it does not run.", fault=False),
-    "resume": ActionSpec(summary="Lets a halted service go on (SIGCONT).", fault=False),
-}
+class RandomAction(Document):
+    """One of the actions that a random plan draws from."""
+
+    action: str
+    target: Target
+    """Each draw takes one of these services, links or volumes."""
+    parameters: dict[Token, JsonValue] = Field(default={})
+    """A value that is a list of two durations, sizes or numbers is drawn from that range."""
+    for_: Duration = Field(alias="for")
+    """How long each fault stays."""
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """How often it is drawn, beside the others."""
+
+
+class RandomPlan(Document):
+    """A monkey with a seed: at fixed intervals it does one of several actions to one of their targets."""
+
+    seed: int | None = None
+    """The same seed draws the same plan; without one each run draws its own, and its journal holds it."""
+    every: Duration
+    """From one draw to the next; the first is at the phase's start."""
+    count: Annotated[int, Field(ge=1, le=200)] | None = None
+    """How many draws; by default as many as the phase's duration holds."""
+    among: tuple[RandomAction, ...] = Field(min_length=1)
 
 
 class Phase(Document):
@@ -85,6 +116,8 @@ class Phase(Document):
     description: str = ""
     duration: Duration | None = None
     actions: tuple[Action, ...] = ()
+    random: RandomPlan | None = None
+    """Actions that are drawn when the run is accepted, and then stand in `actions`."""
     assertions: tuple[AnyClaim, ...] = ()
     """Claims whose window is the phase."""
 
@@ -94,6 +127,8 @@ class ScenarioSpec(Document):
 
     system: Token
     """The name of the system under test."""
+    concurrency: Literal["exclusive", "shared"] = "exclusive"
+    """`shared`: it may run beside other scenarios that say so, on a system that says so too."""
     timeout: Duration | None = None
     """The run is aborted after this time; by default the phases' sum and 5 minutes."""
     variables: dict[Token, Variable] = Field(default={})

@@ -5,13 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from messages.checks import Health, Probe, Role, Url
 from messages.claims import AnyClaim
 from messages.claims.health import HealthClaim
 from messages.values import Document, Duration, Token
 
 ServiceName = Annotated[str, StringConstraints(pattern=r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z")]
-Address = Annotated[str, StringConstraints(pattern=r"\A[^\s:/]+:\d{1,5}\z")]
-Url = Annotated[str, StringConstraints(pattern=r"\Ahttps?://\S+\z")]
 
 
 class Metadata(Document):
@@ -40,6 +39,8 @@ class ProcessDriver(Document):
     """Added to the injector's own environment, beside `NATS_URL`."""
     directory: str | None = None
     """Where it runs; by default where the injector runs."""
+    namespace: Token | None = None
+    """The network namespace that it runs in, as `ip netns` names it; by default that of the injector."""
     ready_within: Duration = timedelta(seconds=10)
     """From its start to healthy."""
     stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "KILL"] = "TERM"
@@ -70,60 +71,10 @@ class Driver(Document):
         return self
 
 
-class HttpCheck(Document):
-    """An HTTP GET."""
+class Endpoint(Document):
+    """An HTTP endpoint of a service."""
 
-    url: Url
-    expect: str = "status == 200"
-    """CEL over `status` (number), `body` (text), `json` (what the body says, when it is JSON) and `headers` (lower-case names)."""
-
-
-class GrpcCheck(Document):
-    """grpc.health.v1.Health/Check answers SERVING."""
-
-    address: Address
-    service: str = ""
-    """The service name that is asked for; empty is the server as a whole."""
-
-
-class TcpCheck(Document):
-    """A TCP connection is accepted."""
-
-    address: Address
-
-
-class CommandCheck(Document):
-    """A program ends as expected."""
-
-    argv: tuple[str, ...] = Field(min_length=1)
-    expect: str = "code == 0"
-    """CEL over `code` (number), `stdout` and `stderr` (text without white space at the ends)."""
-
-
-class Health(Document):
-    """What healthy means: all of the checks that are given."""
-
-    http: HttpCheck | None = None
-    grpc: GrpcCheck | None = None
-    tcp: TcpCheck | None = None
-    command: CommandCheck | None = None
-    every: Duration = timedelta(milliseconds=200)
-    """The interval between two samples."""
-    deadline: Duration = timedelta(seconds=1)
-    """A sample that takes longer is a failed one."""
-
-    @model_validator(mode="after")
-    def _at_least_one(self) -> Self:
-        if not any((self.http, self.grpc, self.tcp, self.command)):
-            msg = "health needs at least one of http, grpc, tcp, command"
-            raise ValueError(msg)
-        if not timedelta(milliseconds=20) <= self.every <= timedelta(minutes=1):
-            msg = "every is between 20ms and 1m"
-            raise ValueError(msg)
-        if not timedelta(milliseconds=10) <= self.deadline <= timedelta(minutes=1):
-            msg = "deadline is between 10ms and 1m"
-            raise ValueError(msg)
-        return self
+    http: Url
 
 
 class Service(Document):
@@ -134,8 +85,65 @@ class Service(Document):
     """Other names that it goes by, in scenarios and as the `source` of its events."""
     driver: Driver
     health: Health | None = None
+    role: Role | None = None
+    """Asked all through a run; what it says, groups can choose by."""
+    chaos: Endpoint | None = None
+    """Where the service's own chaos API begins, such as http://127.0.0.1:18081/chaos."""
+    metrics: Endpoint | None = None
+    """Where its metrics are scraped, in Prometheus' text format."""
     depends_on: tuple[ServiceName, ...] = ()
     """Services that must be healthy before it starts."""
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Link(Document):
+    """A way from one service to another, through a proxy of ours that is there from the start and transparent until it is used."""
+
+    from_: ServiceName = Field(alias="from")
+    """The service, or workload, that connects."""
+    to: ServiceName
+    """The service that it connects to."""
+    port: Port
+    """The port on which `to` listens."""
+    host: str = "127.0.0.1"
+    """The address on which `to` listens."""
+    env: str | None = None
+    """The environment variable that tells `from` where to connect: in its value, `host:port` becomes the proxy's address."""
+    listen: Port | None = None
+    """The port on which the proxy listens; by default a free one. Needed when `from` is not started by us."""
+
+
+class Group(Document):
+    """Services that are alike."""
+
+    members: tuple[ServiceName, ...] = Field(min_length=1)
+    description: str = ""
+
+
+class Volume(Document):
+    """A folder that `disk_full` may fill; on a filesystem of its own."""
+
+    service: ServiceName
+    """The service that writes there."""
+    path: str
+    """The folder."""
+
+
+class Workload(Document):
+    """The user's own traffic: a program that says on its standard output what it tried, one JSON object a line.
+
+    A line is `{"op": "write", "id": "7", "outcome": "ok", "took": 0.012}`: what was tried, whether it was `ok`, `failed` or `unknown`, and
+    the seconds that it took.
+    """
+
+    description: str = ""
+    command: tuple[str, ...] = Field(min_length=1)
+    env: dict[str, str | Secret] = Field(default={})
+    directory: str | None = None
+    stop_signal: Literal["TERM", "INT", "QUIT", "HUP", "KILL"] = "TERM"
+    stop_grace: Duration = timedelta(seconds=2)
 
 
 class SteadyState(Document):
@@ -157,6 +165,16 @@ class SystemSpec(Document):
     events: tuple[str, ...] = ()
     """Subjects of the services' event streams on NATS, CloudEvents 1.0."""
     services: dict[ServiceName, Service] = Field(min_length=1)
+    links: dict[Token, Link] = Field(default={})
+    groups: dict[Token, Group] = Field(default={})
+    volumes: dict[Token, Volume] = Field(default={})
+    probes: dict[Token, Probe] = Field(default={})
+    workloads: dict[ServiceName, Workload] = Field(default={})
+    """Started after the services and stopped before them; never targets."""
+    clock: Literal["real", "scaled"] = "real"
+    """`scaled`: its times are a model's, so a scenario may be run at another speed."""
+    concurrency: Literal["exclusive", "shared"] = "exclusive"
+    """`shared`: several runs that ask for it may be on the system at once; not where we start its services."""
     steady_state: SteadyState = SteadyState()
     max_gap: Duration = timedelta(seconds=3)
     """The longest time without health samples that does not make a claim inconclusive."""
@@ -182,6 +200,12 @@ class System(Document):
     def monitored(self) -> tuple[str, ...]:
         """The services that have health checks, in the order of the document."""
         return tuple(name for name, service in self.spec.services.items() if service.health is not None)
+
+    @property
+    def brings_up(self) -> bool:
+        """Whether there is anything that a run starts: services that are processes, links, workloads."""
+        ours = any(service.driver.process is not None for service in self.spec.services.values())
+        return ours or bool(self.spec.links) or bool(self.spec.workloads)
 
     def start_levels(self) -> tuple[tuple[str, ...], ...]:
         """Process services in the order of `depends_on`: those of one level may start together.

@@ -83,6 +83,89 @@ Duration = Annotated[
 """A span as people write it: text with a unit."""
 
 
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|m|h)")
+_PER = {"s": 1.0, "m": 60.0, "h": 3600.0}
+RATE_HINT = "a rate is a number per s, m or h, like 50/s or 6/m; at most 1000/s"
+
+
+def parse_rate(text: str) -> float:
+    """The rate per second that a text such as `50/s` says.
+
+    Raises:
+        ValueError: it is no rate, or outside of 1/h to 1000/s; the message says what one looks like.
+    """
+    match = _RATE.fullmatch(text[:40])
+    rate = float(match[1]) / _PER[match[2]] if match else 0.0
+    if not 1 / 3600 <= rate <= 1000:
+        msg = f"{text[:40]!r} is no rate that can be; {RATE_HINT}"
+        raise ValueError(msg)
+    return rate
+
+
+def format_rate(rate: float) -> str:
+    """The rate as `parse_rate` reads it."""
+    return next((f"{rate * _PER[unit]:g}/{unit}" for unit in "smh" if rate * _PER[unit] >= 0.999), f"{rate * 3600:g}/h")
+
+
+def _read_rate(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_rate(value)
+    if isinstance(value, float):
+        return value
+    msg = f"{value!r} is no rate; {RATE_HINT}"
+    raise ValueError(msg)
+
+
+Rate = Annotated[
+    float,
+    BeforeValidator(_read_rate),
+    PlainSerializer(format_rate, return_type=str),
+    WithJsonSchema({"type": "string", "description": RATE_HINT, "examples": ["50/s", "6/m"]}),
+]
+"""How often in a second, as people write it: text with a unit."""
+
+_SIZES = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(B|kB|KiB|MB|MiB|GB|GiB)")
+SIZE_HINT = "a size is a number and a unit, like 512B, 100kB, 20MiB or 1GB"
+
+
+def parse_size(text: str) -> int:
+    """The bytes that a text such as `20MiB` says.
+
+    Raises:
+        ValueError: it is no size; the message says what one looks like.
+    """
+    match = _SIZE.fullmatch(text[:40])
+    if not match or float(match[1]) * _SIZES[match[2]] > 2**50:
+        msg = f"{text[:40]!r} is not a size; {SIZE_HINT}"
+        raise ValueError(msg)
+    return round(float(match[1]) * _SIZES[match[2]])
+
+
+def format_size(size: int) -> str:
+    """The shortest text that `parse_size` reads back as these bytes."""
+    texts = [f"{size // unit}{name}" for name, unit in _SIZES.items() if size % unit == 0 and (size >= unit or unit == 1)]
+    return min(texts, key=len)
+
+
+def _read_size(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_size(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    msg = f"{value!r} is not a size; {SIZE_HINT}"
+    raise ValueError(msg)
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(_read_size),
+    PlainSerializer(format_size, return_type=str),
+    WithJsonSchema({"type": "string", "description": SIZE_HINT, "examples": ["512B", "100kB", "20MiB"]}),
+]
+"""A number of bytes, as people write it: text with a unit."""
+
+
 class Message(BaseModel):
     """What travels: frozen and strict; a field that this version does not know is ignored."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from messages.claims import FaultHistory
 from messages.events import Recorded, RunEvent
@@ -18,7 +18,7 @@ from messages.fault_events import (
     FaultRevertFailed,
     FaultUnseen,
 )
-from messages.run_events import ActionExpired, ActionRequested, UndoRequested
+from messages.run_events import ActionExpired, ActionRequested, TargetResolved, UndoRequested
 from messages.verdicts import Reason
 
 
@@ -100,10 +100,15 @@ class Actions:
 
     def __init__(self) -> None:
         self.states: dict[str, ActionState] = {}
+        self.resolved: dict[str, Recorded[TargetResolved]] = {}
+        """What was chosen for each live action, by the action's id."""
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in an event, if it is about an action."""
         event = recorded.event
+        if isinstance(event, TargetResolved):
+            self.resolved.setdefault(event.action_id, cast("Recorded[TargetResolved]", recorded))
+            return
         if isinstance(event, ActionRequested):
             state = ActionState(event, recorded.at)
             state.evidence["requested"] = recorded.evidence

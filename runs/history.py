@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from messages.claims import FaultHistory, History, Sampled, ServiceHistory, Transition, Window
 from messages.events import Recorded, RunEvent
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from runs.disturbing import disturbed
 from runs.faults import ActionState
 from runs.state import AssertionState, RunState
 from runs.windows import window_of
@@ -101,8 +102,8 @@ def excused(state: RunState) -> dict[str, tuple[tuple[datetime, datetime | None]
     spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
     for action in state.actions.faults().values():
         if action.armed_at is not None:
-            target = action.request.target
-            spans.setdefault(target, []).append((action.armed_at, _excused_until(state, action, target)))
+            for service in disturbed(state.system, action.request):
+                spans.setdefault(service, []).append((action.armed_at, _excused_until(state, action, service)))
     return {name: tuple(found) for name, found in spans.items()}
 
 

@@ -11,12 +11,14 @@ from messages.fault_events import (
     ActionFailed,
     ActionOutcome,
     ActionRefused,
-    Identity,
+    LinksOpened,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
 )
+from messages.identity import Identity
 from messages.judgements import AssertionJudged, ReportPublished
+from messages.observations import RoleSeen, ServiceDown, ServiceUp
 from messages.run_events import (
     AbortRequested,
     ActionExpired,
@@ -104,6 +106,11 @@ class RunState:
         self.started: datetime | None = None
         self.requests: dict[str, RequestState] = {}
         self.services: dict[str, ServiceState] = {}
+        self.links: LinksOpened | None = None
+        self.up: dict[str, bool] = {}
+        """Whether each service is healthy, as far as the observer has said."""
+        self.roles: dict[str, str] = {}
+        """The role of each service that has one, as far as the observer has said."""
         self.stages: dict[str, StageState] = {}
         self.actions = Actions()
         self.assertions: dict[str, AssertionState] = {}
@@ -204,6 +211,12 @@ class RunState:
                 self.services[event.service] = ServiceState(event.identity, event.number, running=True)
             case ServiceStopped() if event.service in self.services:
                 self.services[event.service].running = False
+            case LinksOpened():
+                self.links = event
+            case ServiceUp() | ServiceDown():
+                self.up[event.service] = isinstance(event, ServiceUp)
+            case RoleSeen():
+                self.roles[event.service] = event.role
 
     def _apply_assertions(self, recorded: Recorded[RunEvent]) -> None:
         event = recorded.event

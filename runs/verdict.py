@@ -58,6 +58,7 @@ def _findings(state: RunState) -> Iterator[Finding]:
     yield from _preconditions(state)
     yield from _assertions(state)
     yield from _actions(state)
+    yield from _choices(state)
     if not precondition_failed(state) and state.aborting is None:
         yield from _unproven(state)
 
@@ -112,6 +113,13 @@ def _actions(state: RunState) -> Iterator[Finding]:
         elif action.injected is not None and action.effective is None and action.request.action.spec.fault:
             told = f"{name} was undone before an effect was seen on {action.request.target}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("injected"))
+
+
+def _choices(state: RunState) -> Iterator[Finding]:
+    for name, resolved in state.actions.resolved.items():
+        if not resolved.event.chosen:
+            known = ", ".join(f"{of} ({value})" for of, value in resolved.event.values.items()) or ", ".join(resolved.event.candidates)
+            yield Finding(Verdict.INCONCLUSIVE, Reason.NO_TARGET, f"{name}: no service fitted among {known}", resolved.evidence)
 
 
 def _unproven(state: RunState) -> Iterator[Finding]:

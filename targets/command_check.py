@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from messages.expressions import Bindings, ExpressionError, compiled
-from messages.system import CommandCheck
+from messages.checks import CommandCheck
 from targets.errors import CannotRun
 from targets.group import is_left, signal_group
 from targets.spawn import spawn

@@ -5,8 +5,9 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Literal
 
-from messages.fault_events import Identity
-from messages.system import Health, Service
+from messages.checks import Health
+from messages.identity import Identity
+from messages.system import Service
 from targets.group import is_halted
 from targets.health import HealthProber, process_sample
 from targets.identity import is_alive

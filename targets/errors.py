@@ -6,12 +6,13 @@ TargetError
 ├── StopFailed      it is still there after SIGKILL; a retry may help
 ├── NotThere        the process is gone, or its pid is now another process; final for this identity
 ├── NotPermitted    the system refuses to let us signal it; final
+├── Unsupported     it cannot be done to this target, or on this machine; the text says what would help
 └── SecretMissing   values that the environment must hold are not there; final until it is set
 """
 
 from collections.abc import Iterable
 
-from messages.fault_events import Identity
+from messages.identity import Identity
 
 
 class TargetError(Exception):
@@ -53,6 +54,10 @@ class NotPermitted(TargetError):
     def __init__(self, identity: Identity) -> None:
         super().__init__(f"{identity} may not be signalled: not permitted")
         self.identity = identity
+
+
+class Unsupported(TargetError):
+    """It cannot be done to this target, or on this machine; the text says what would help."""
 
 
 class SecretMissing(TargetError):

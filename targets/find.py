@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-from messages.fault_events import Identity
+from messages.identity import Identity
 from targets.identity import ProcessStat, live_processes, read_proc
 
 RUN_TAG = "TEST_COORDINATOR_RUN"

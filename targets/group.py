@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from messages.fault_events import Identity
+from messages.identity import Identity
 from targets.errors import NotPermitted
 from targets.identity import boot_id, is_alive, live_processes, read_stat
 

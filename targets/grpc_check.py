@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from messages.system import GrpcCheck
+from messages.checks import GrpcCheck
 from targets.wording import REFUSED, UNKNOWN_NAME, no_answer, shortened, wrong_port
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (

@@ -13,8 +13,8 @@ from typing import Self
 
 import aiohttp
 
-from messages.fault_events import Identity
-from messages.system import Health, TcpCheck
+from messages.checks import Health, TcpCheck
+from messages.identity import Identity
 from targets.command_check import check_command
 from targets.grpc_check import check_grpc
 from targets.http_check import check_http, open_session

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 
 from messages.expressions import Bindings, ExpressionError, compiled
-from messages.system import HttpCheck
+from messages.checks import HttpCheck
 from targets.wording import UNKNOWN_NAME, of_os_error, shortened
 
 MAX_BODY = 64 * 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from messages.fault_events import Identity
+from messages.identity import Identity
 
 PROC = Path("/proc")
 _PIECE = 65536

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 
 
 async def until(fact: Callable[[], bool], *, poll: float) -> None:
@@ -10,3 +12,14 @@ async def until(fact: Callable[[], bool], *, poll: float) -> None:
         if fact():
             return
         await asyncio.sleep(poll)
+
+
+async def first(look: Callable[[], str | None], within: timedelta, *, poll: float) -> str | None:
+    """What a look shows, looking every `poll` seconds; None if it showed nothing in this time. There is always one look."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            while True:
+                if (seen := look()) is not None:
+                    return seen
+                await asyncio.sleep(poll)
+    return None

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from messages import system
-from messages.fault_events import Identity
+from messages.identity import Identity
 from messages.ids import is_run_id
 from targets.errors import CannotRun, NotThere, StartFailed, StopFailed
 from targets.find import RUN_TAG, has_tags

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from messages.fault_events import Identity
+from messages.identity import Identity
 from targets.errors import CannotRun
 from targets.identity import read_stat
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Self
 
-from messages.fault_events import Identity
+from messages.identity import Identity
 from targets.identity import boot_id, is_alive, read_stat
 
 POLL = 0.02

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from actors.chaos_injector.drivers import Driver, ProcessFaults
+from actors.chaos_injector.drivers import Driver
 from actors.chaos_injector.faults import Faults
 from actors.chaos_injector.leases import Leases
+from actors.chaos_injector.process_faults import ProcessFaults
 from actors.chaos_injector.processes import Processes
 from actors.chaos_injector.services import Services
 from actors.chaos_injector.watching import Watching
@@ -73,7 +74,7 @@ class ChaosInjector(Actor[RunState]):
         self._leases = Leases(lease)
         self._services = Services(processes)
         self._faults = Faults(drivers, processes, self._leases)
-        self._watching = Watching(processes, self._faults.notes)
+        self._watching = Watching(drivers, processes, self._faults.notes)
 
     def fold(self, run: str) -> RunState:
         return RunState(run)

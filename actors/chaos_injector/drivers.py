@@ -1,28 +1,74 @@
-"""What each kind of driver can do to a target, and how that is undone."""
+"""What every means of disturbing a target has in common."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
-import structlog
-
-from actors.chaos_injector.processes import Processes, spec_of
-from messages.fault_events import Identity, Undo
-from messages.system import Service
-from messages.values import format_duration
+from bus.actor import Run
+from messages.fault_events import FaultArmed, LinksOpened
+from messages.identity import Identity
+from messages.run_events import ActionRequested
+from messages.scenario import Action
+from messages.system import Service, System
+from messages.undo import AnyUndo
+from runs.state import RunState
 from targets.errors import NotThere
-from targets.find import find_tagged
-from targets.identity import is_alive
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A service of a run."""
+    """What an action of a run works on: a service, a link, a volume, or the two sides of a partition."""
 
     run: str
-    name: str
-    service: Service
+    request: ActionRequested
+    system: System
+    links: LinksOpened | None
+    """The proxy of the run's links, if it was started."""
+    current: Callable[[str], Identity | None]
+    """The live process that a service is now."""
+    others: Callable[[], tuple[FaultArmed, ...]] = tuple
+    """The other faults of the run that are active."""
+
+    @property
+    def name(self) -> str:
+        """The service, link or volume; a partition goes by its action's id."""
+        return self.request.target
+
+    @property
+    def fault(self) -> str:
+        """The fault's id, or that of an action that is none."""
+        return self.request.fault_id
+
+    @property
+    def action(self) -> Action:
+        """What is asked for."""
+        return self.request.action
+
+    @property
+    def service(self) -> Service:
+        """The service, if it is one."""
+        return self.system.spec.services[self.name]
+
+    def process(self) -> Identity:
+        """The live process of the service.
+
+        Raises:
+            NoProcess: it has none.
+        """
+        found = self.current(self.name)
+        if found is None:
+            raise NoProcess(self.name)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a fault is undone, known before the target is touched."""
+
+    undo: AnyUndo
+    before: Identity | None = None
+    """The target as it is, if it is a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,113 +81,48 @@ class Done:
     """That process is a new one, started for this."""
     found: bool = False
     """Nothing was left to do."""
+    message: str = ""
 
 
 class Driver(Protocol):
-    """Disturbs the targets of one kind. Every method but the undo is called once per fault, the undo until it succeeds."""
+    """Disturbs targets by one means. Every method but the undo is called once per fault, the undo until it succeeds."""
 
-    actions: frozenset[str]
+    async def plan(self, target: Target) -> Plan:
+        """How the fault will be undone, whoever does it. Touches nothing.
 
-    def undo_of(self, action: str, target: Target, before: Identity) -> Undo:
-        """What will undo the fault, whoever does it."""
+        Raises:
+            TargetError: the target is not there, or it cannot be done here; the message says what would help.
+        """
 
-    async def prepare(self, action: str, target: Target) -> None:
-        """Let go of what would keep the fault from taking hold."""
-
-    async def inject(self, action: str, target: Target, before: Identity) -> str:
+    async def inject(self, target: Target, plan: Plan) -> str:
         """Disturb the target; returns when that is confirmed, with a remark if there is one.
 
         Raises:
             TargetError: it did not work; the target may have been touched.
         """
 
-    async def hasten(self, action: str, target: Target, before: Identity) -> None:
+    async def hasten(self, target: Target, plan: Plan) -> None:
         """End an injection that takes too long, by force."""
 
-    async def undo(self, undo: Undo, target: Target) -> Done:
+    async def undo(self, undo: AnyUndo, target: Target) -> Done:
         """Undo the fault; safe to repeat, and for a target that was never touched.
 
         Raises:
             TargetError: it did not work; a retry may help.
         """
 
-    async def act(self, action: str, target: Target, current: Identity | None) -> Done:
+    async def act(self, target: Target) -> Done:
         """Do what is no fault.
 
         Raises:
             TargetError: it did not work.
         """
 
+    async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
+        """What was seen of the fault by other means than those that made it; None if nothing was in this time."""
 
-class ProcessFaults:
-    """Stops, kills, halts and restarts processes."""
-
-    actions = frozenset({"stop", "kill", "pause", "restart", "start", "resume"})
-
-    def __init__(self, processes: Processes) -> None:
-        self._processes = processes
-
-    def undo_of(self, action: str, target: Target, before: Identity) -> Undo:
-        return Undo(kind="process.resume" if action == "pause" else "process.start", service=target.name, identity=before)
-
-    async def prepare(self, action: str, target: Target) -> None:
-        if action in {"stop", "restart"}:
-            await self._processes.let_go(target.service)
-
-    async def inject(self, action: str, target: Target, before: Identity) -> str:
-        driver, spec = self._processes.driver, spec_of(target.service)
-        if not is_alive(before):
-            raise NotThere(before)
-        if action == "pause":
-            await driver.pause(before)
-        elif action == "kill":
-            await driver.kill(before)
-        else:
-            stopped = await driver.stop(before, signal=spec.stop_signal, grace=spec.stop_grace)
-            if stopped.killed and spec.stop_signal != "KILL":
-                told = f"{target.name} outlived SIG{spec.stop_signal} by {format_duration(spec.stop_grace)} and was killed"
-                _log.info("target.killed", run=target.run, service=target.name, grace=format_duration(spec.stop_grace))
-                return told
-        return ""
-
-    async def hasten(self, action: str, target: Target, before: Identity) -> None:
-        if action in {"stop", "restart"}:
-            _log.info("target.hastened", run=target.run, service=target.name)
-            await self._processes.driver.kill(before)
-
-    async def undo(self, undo: Undo, target: Target) -> Done:
-        if undo.kind == "process.resume":
-            return await self._resume(undo.identity)
-        return await self._start_again(undo.identity, target)
-
-    async def act(self, action: str, target: Target, current: Identity | None) -> Done:
-        if action == "resume":
-            if current is None:
-                raise NoProcess(target.name)
-            await self._processes.driver.resume(current)
-            return Done(current)
-        if current is not None or await self._processes.answers(target.service.health):
-            return Done(current, found=True)
-        return Done(await self._processes.start(target.run, target.name, target.service), started=True)
-
-    async def _resume(self, halted: Identity | None) -> Done:
-        if halted is None:
-            return Done(found=True)
-        try:
-            await self._processes.driver.resume(halted)
-        except NotThere:
-            return Done(found=True)
-        return Done(halted)
-
-    async def _start_again(self, before: Identity | None, target: Target) -> Done:
-        # One that was asked to stop and has not yet done so would only look alive.
-        grace = spec_of(target.service).stop_grace
-        if before is not None and is_alive(before) and not await self._processes.driver.gone(before, grace):
-            return Done(before, found=True)
-        back = find_tagged(target.run).get(target.name)
-        if back is not None or await self._processes.answers(target.service.health):
-            return Done(back, found=True)
-        return Done(await self._processes.start(target.run, target.name, target.service), started=True)
+    async def saw_normal(self, target: Target, plan: Plan, within: timedelta) -> bool:
+        """Whether the target was seen to be as before, in this time."""
 
 
 class NoProcess(NotThere):
@@ -149,3 +130,19 @@ class NoProcess(NotThere):
 
     def __init__(self, service: str) -> None:
         Exception.__init__(self, f"{service} is not running")
+
+
+def plan_of(armed: FaultArmed) -> Plan:
+    """The plan that a fault was armed with."""
+    return Plan(armed.undo, armed.before)
+
+
+def target_of(run: Run[RunState], request: ActionRequested, current: Callable[[str], Identity | None]) -> Target:
+    """The target of a request in a run."""
+    view = run.view
+
+    def others() -> tuple[FaultArmed, ...]:
+        faults = view.actions.faults().items()
+        return tuple(state.armed for name, state in faults if name != request.fault_id and state.active and state.armed is not None)
+
+    return Target(run.id, request, view.system, view.links, current, others)

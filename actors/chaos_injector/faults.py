@@ -9,22 +9,13 @@ from typing import Literal
 
 import structlog
 
-from actors.chaos_injector.drivers import Driver, Target
+from actors.chaos_injector.drivers import Driver, Plan, Target, plan_of, target_of
 from actors.chaos_injector.leases import Leases
 from actors.chaos_injector.outcomes import reason_of, service_event, since
 from actors.chaos_injector.processes import Processes
-from actors.chaos_injector.refusals import refusal
+from actors.chaos_injector.refusals import refusal, resources
 from bus.actor import Decision, Run, TimerDue
-from messages.fault_events import (
-    ActionDone,
-    ActionFailed,
-    ActionRefused,
-    FaultArmed,
-    FaultInjected,
-    FaultReverted,
-    FaultRevertFailed,
-    Identity,
-)
+from messages.fault_events import ActionDone, ActionFailed, ActionRefused, FaultArmed, FaultInjected, FaultReverted, FaultRevertFailed
 from messages.run_events import ActionRequested, UndoRequested
 from messages.verdicts import Reason
 from runs.faults import ActionState
@@ -51,7 +42,7 @@ class Faults:
         self._leases = leases
         self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._taken: dict[tuple[str, str], str] = {}
-        """The fault that is being injected into a target of a run."""
+        """The fault that is being injected into a resource of a run."""
 
     async def take(self, event: ActionRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Do the action, or refuse it. One that was under way when an injector died is not done again but undone."""
@@ -72,8 +63,9 @@ class Faults:
                 async for decision in steps:
                     yield decision
             finally:
-                if self._taken.get((run.id, event.target)) == event.fault_id:
-                    del self._taken[run.id, event.target]
+                for resource in resources(run.view.system, event):
+                    if self._taken.get((run.id, resource)) == event.fault_id:
+                        del self._taken[run.id, resource]
 
     async def undo(self, event: UndoRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Undo a fault on request."""
@@ -109,47 +101,45 @@ class Faults:
 
     def _refusal(self, run: Run[RunState], state: ActionState) -> ActionRefused | None:
         """Why it is not tried; else the target is its own until it is injected."""
-        request, services = state.request, run.view.system.spec.services
-        service = services.get(request.target)
-        driver = self._drivers.get(service.driver.kind) if service is not None else None
-        refused = refusal(
-            run.view,
-            state,
-            able=driver.actions if driver is not None else (),
-            current=self._processes.current(run, request.target) if driver is not None else None,
-            rival=self._rival(run, request),
-        )
+        request = state.request
+        refused = refusal(run.view, state, able=request.action.spec.means in self._drivers, rival=self._rival(run, request))
         if refused is None and request.action.spec.fault:
-            self._taken[run.id, request.target] = request.fault_id
+            self._taken.update({(run.id, resource): request.fault_id for resource in resources(run.view.system, request)})
         return refused
 
     def _rival(self, run: Run[RunState], request: ActionRequested) -> str | None:
-        active = (name for name, other in run.view.actions.faults().items() if other.request.target == request.target and other.active)
-        return self._taken.get((run.id, request.target)) or next(active, None)
+        wanted, system = resources(run.view.system, request), run.view.system
+        taken = (self._taken.get((run.id, resource)) for resource in wanted)
+        active = (name for name, other in run.view.actions.faults().items() if other.active and wanted & resources(system, other.request))
+        return next((name for name in (*taken, *active) if name is not None), None)
 
     async def _inject(self, run: Run[RunState], state: ActionState) -> AsyncIterator[Decision]:
         request = state.request
-        action, fault = request.action.action, request.fault_id
-        target, driver = self._reach(run, request.target)
-        before = self._processes.current(run, request.target)
-        if before is None:
-            yield ActionRefused(action_id=fault, reason=Reason.NO_TARGET, message=f"{request.target} is not running")
+        target, driver = self._reach(run, request)
+        try:
+            plan = await driver.plan(target)
+        except TargetError as error:
+            yield ActionRefused(action_id=request.fault_id, reason=reason_of(error), message=str(error))
             return
-        undo = driver.undo_of(action, target, before)
-        until = await self._leases.arm(run, fault, undo)
+        until = await self._leases.arm(run, request.fault_id, plan.undo)
         if until is None:
             return
-        yield FaultArmed(fault_id=fault, target=request.target, action=action, until=until, undo=undo, before=before)
-        async for decision in self._touch(run, state, target, before):
+        yield FaultArmed(
+            fault_id=request.fault_id,
+            target=request.target,
+            action=request.action.action,
+            until=until,
+            undo=plan.undo,
+            before=plan.before,
+        )
+        async for decision in self._touch(run, state, target, plan):
             yield decision
 
-    async def _touch(self, run: Run[RunState], state: ActionState, target: Target, before: Identity) -> AsyncIterator[Decision]:
+    async def _touch(self, run: Run[RunState], state: ActionState, target: Target, plan: Plan) -> AsyncIterator[Decision]:
         action, fault = state.request.action, state.request.fault_id
-        driver = self._drivers[target.service.driver.kind]
-        await driver.prepare(action.action, target)
         begin = time.monotonic()
         try:
-            self.notes[run.id, fault] = await driver.inject(action.action, target, before)
+            self.notes[run.id, fault] = await self._drivers[action.spec.means].inject(target, plan)
         except TargetError as error:
             async for decision in self._give_up(run, state, reason_of(error), f"{action.action} failed: {error}"):
                 yield decision
@@ -178,7 +168,7 @@ class Faults:
         fault, armed = state.request.fault_id, state.armed
         if armed is None:
             return
-        target, driver = self._reach(run, armed.target)
+        target, driver = self._reach(run, state.request)
         for attempt, pause in enumerate((*PAUSES, 0.0), start=1):
             begin = time.monotonic()
             try:
@@ -204,16 +194,16 @@ class Faults:
     async def _act(self, run: Run[RunState], state: ActionState) -> AsyncIterator[Decision]:
         request = state.request
         name, fault = request.action.action, request.fault_id
-        target, driver = self._reach(run, request.target)
+        target, driver = self._reach(run, request)
         try:
-            done = await driver.act(name, target, self._processes.current(run, request.target))
+            done = await driver.act(target)
         except TargetError as error:
             yield ActionFailed(action_id=fault, reason=reason_of(error), message=f"{name} failed: {error}")
             return
         service = service_event(run, request.target, done)
         if service is not None:
             yield service
-        yield ActionDone(action_id=fault, message="already running" if done.found else "")
+        yield ActionDone(action_id=fault, message=done.message)
 
     async def _hasten(self, run: Run[RunState], state: ActionState) -> None:
         """Give an injection that is under way some time, then end it by force."""
@@ -223,16 +213,16 @@ class Faults:
                 return
         except TimeoutError:
             armed = state.armed
-        if armed is not None and armed.before is not None and state.injected is None:
-            target, driver = self._reach(run, armed.target)
+        if armed is not None and state.injected is None:
+            target, driver = self._reach(run, state.request)
             try:
-                await driver.hasten(armed.action, target, armed.before)
+                await driver.hasten(target, plan_of(armed))
             except TargetError as error:
                 _log.warning("hasten.failed", run=run.id, fault=armed.fault_id, error=str(error))
 
-    def _reach(self, run: Run[RunState], name: str) -> tuple[Target, Driver]:
-        service = run.view.system.spec.services[name]
-        return Target(run.id, name, service), self._drivers[service.driver.kind]
+    def _reach(self, run: Run[RunState], request: ActionRequested) -> tuple[Target, Driver]:
+        target = target_of(run, request, lambda name: self._processes.current(run, name))
+        return target, self._drivers[request.action.spec.means]
 
 
 def _is_over(state: ActionState) -> bool:

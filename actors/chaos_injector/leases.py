@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from bus.actor import Run
-from messages.fault_events import FaultArmed, Undo
+from messages.fault_events import FaultArmed
+from messages.undo import Undo
 from runs.faults import ActionState
 from runs.state import RunState
 from targets.polling import until

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bus.actor import Run
 from messages import system
-from messages.fault_events import Identity
-from messages.system import Health, Secret, Service
+from messages.checks import Health
+from messages.identity import Identity
+from messages.system import Secret, Service
 from messages.values import format_duration
 from runs.state import RunState
 from targets.errors import SecretMissing

@@ -10,9 +10,10 @@ import structlog
 
 from actors.chaos_injector.processes import Processes, is_ending
 from bus.actor import Decision, Run
-from messages.fault_events import ActionDone, ActionFailed, ActionRefused, Identity, ServiceAdopted, ServiceStarted, ServiceStopped
+from messages.checks import Health
+from messages.fault_events import ActionDone, ActionFailed, ActionRefused, ServiceAdopted, ServiceStarted, ServiceStopped
+from messages.identity import Identity
 from messages.run_events import ServicesReleaseRequested, ServicesRequested
-from messages.system import Health
 from messages.verdicts import Reason
 from runs.state import RunState
 from targets.errors import TargetError

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
+from actors.chaos_injector.drivers import Driver, Target, plan_of, target_of
 from actors.chaos_injector.outcomes import since
 from actors.chaos_injector.processes import Processes
 from bus.actor import Decision, Run
@@ -13,10 +14,8 @@ from messages.fault_events import ActionDone, FaultEffective, FaultGone, FaultIn
 from messages.scenario import Action
 from runs.faults import ActionState
 from runs.state import RunState
-from targets.effects import saw_effect, saw_normal
 
 T = TypeVar("T")
-Disturbing = Literal["stop", "kill", "restart", "pause"]
 POLL = 0.05
 LAST_LOOK = timedelta(milliseconds=50)
 """The least time for a look at an effect, however late it is."""
@@ -27,26 +26,19 @@ SLACK = timedelta(seconds=10)
 class Watching:
     """Watches faults from outside."""
 
-    def __init__(self, processes: Processes, notes: dict[tuple[str, str], str]) -> None:
+    def __init__(self, drivers: Mapping[str, Driver], processes: Processes, notes: dict[tuple[str, str], str]) -> None:
+        self._drivers = drivers
         self._processes = processes
         self._notes = notes
 
     async def effect(self, event: FaultInjected, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Say what was seen of the fault, or that nothing was in the time in which it had to be."""
         state = run.view.actions.states.get(event.fault_id)
-        if state is None or state.armed is None or state.armed.before is None or state.effective is not None or state.unseen:
+        if state is None or state.armed is None or state.effective is not None or state.unseen:
             return
-        bound, action = _effect_within(state.request.action), state.request.action
+        bound, driver = _effect_within(state.request.action), self._drivers[state.request.action.spec.means]
         left = max(bound - (run.now() - (state.injected or run.now())), LAST_LOOK)
-        look = saw_effect(
-            cast("Disturbing", action.action),
-            state.armed.before,
-            run.view.system.spec.services[state.armed.target],
-            self._processes.prober,
-            current=lambda: self._processes.current(run, state.request.target),
-            within=left,
-        )
-        how = await _unless(look, lambda: _undone(state))
+        how = await _unless(driver.saw_effect(self._target(run, state), plan_of(state.armed), left), lambda: _undone(state))
         seen = time.monotonic()
         if how is None:
             yield FaultUnseen(fault_id=event.fault_id, within=_stayed(state, bound))
@@ -56,23 +48,23 @@ class Watching:
     async def normal(self, event: FaultReverted, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Say when the target is normal again, as long as anybody asks."""
         state = run.view.actions.states[event.fault_id]
-        target = state.request.target
-        look = saw_normal(
-            run.view.system.spec.services[target],
-            self._processes.prober,
-            current=lambda: self._processes.current(run, target),
-            within=run.view.system.spec.steady_state.recover + SLACK,
-        )
+        if state.armed is None:
+            return
+        driver, bound = self._drivers[state.request.action.spec.means], run.view.system.spec.steady_state.recover + SLACK
+        look = driver.saw_normal(self._target(run, state), plan_of(state.armed), bound)
         back = await _unless(look, lambda: "release" in run.view.requests or run.view.finished is not None)
         seen = time.monotonic()
         if not back:
             return
-        identity, by = self._processes.current(run, target), "itself" if event.found_undone else "undo"
-        ago = since(seen)
-        yield FaultGone(fault_id=event.fault_id, restored_by=cast("Literal['itself', 'undo']", by), identity=identity, ago=ago)
+        identity = self._processes.current(run, state.request.target) if state.request.action.kind == "service" else None
+        by: Literal["itself", "undo"] = "itself" if event.found_undone else "undo"
+        yield FaultGone(fault_id=event.fault_id, restored_by=by, identity=identity, ago=since(seen))
         note = self._notes.pop((run.id, event.fault_id), "")
         if note:
             yield ActionDone(action_id=event.fault_id, message=note)
+
+    def _target(self, run: Run[RunState], state: ActionState) -> Target:
+        return target_of(run, state.request, lambda name: self._processes.current(run, name))
 
 
 def _effect_within(action: Action) -> timedelta:

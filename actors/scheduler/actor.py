@@ -25,6 +25,7 @@ from messages.run_events import (
     RunWaiting,
     ServicesReleaseRequested,
     ServicesRequested,
+    TargetResolved,
     UndoRequested,
 )
 from runs.state import RunState
@@ -48,6 +49,7 @@ class Scheduler(Actor[RunState]):
         RunStarted,
         PhaseStarted,
         PhaseFinished,
+        TargetResolved,
         ActionRequested,
         UndoRequested,
         AssertionOpened,

@@ -64,9 +64,8 @@ def decide(state: RunState, now: datetime) -> Decision:
 
 def start(state: RunState) -> list[RunEvent]:
     """The events with which a run that has got its system begins."""
-    levels = state.system.start_levels()
     events: list[RunEvent] = [RunStarted()]
-    return [*events, ServicesRequested(levels=levels)] if levels else events
+    return [*events, ServicesRequested(levels=state.system.start_levels())] if state.system.brings_up else events
 
 
 def _before_start(state: RunState, decision: Decision) -> None:
@@ -129,9 +128,9 @@ def _expire(decision: Decision, now: datetime, limit: datetime, name: str, reaso
 def _services(state: RunState, now: datetime, decision: Decision) -> bool:
     """Whether the services are up, or the run goes on without them."""
     del now
-    services, levels = state.requests.get("services"), state.system.start_levels()
-    if services is None and levels and state.aborting is None:
-        decision.events.append(ServicesRequested(levels=levels))
+    services = state.requests.get("services")
+    if services is None and state.system.brings_up and state.aborting is None:
+        decision.events.append(ServicesRequested(levels=state.system.start_levels()))
         return False
     return services is None or services.outcome is not None or state.aborting is not None
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
+from actors.scheduler.choosing import choose, faults_of
 from messages.events import RunEvent
 from messages.run_events import ActionRequested, PhaseFinished, UndoRequested
 from messages.scenario import Action, Phase
@@ -26,7 +27,7 @@ def advance_phase(
     if ends is not None:
         wakes.append(ends)
         return False
-    return all(_over(state, fault, now, wakes) for action in actions for fault in action.faults())
+    return all(_is_over(state, action, now, wakes) for action in actions)
 
 
 def finish_phases(state: RunState, events: list[RunEvent]) -> bool:
@@ -53,7 +54,7 @@ def _ask_undo(name: str, action: ActionState, why: Literal["for", "phase", "stop
 
 
 def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEvent]) -> bool:
-    mine = [fault for action in actions for fault in action.faults() if fault in state.actions.states]
+    mine = [fault for action in actions for fault in faults_of(state, action) or () if fault in state.actions.states]
     for name in mine:
         known = state.actions.states[name]
         if known.request.action.spec.fault:
@@ -69,13 +70,37 @@ def _request_due(state: RunState, action: Action, stage: StageState, now: dateti
             return
         since = ended
     due = since + action.delay
-    for fault, target in action.faults().items():
+    faults = faults_of(state, action)
+    if faults is None and now >= due:
+        resolved = choose(state, action)
+        events.append(resolved)
+        faults = action.faults(resolved.chosen)
+    elif faults is None:
+        wakes.append(due)
+        return
+    for fault, target in _lot(state, action, faults).items():
         if fault in state.actions.states:
             continue
-        if now >= due:
+        at = max(due, _lot_due(state, action, faults) or due)
+        if now >= at:
             events.append(ActionRequested(fault_id=fault, phase=stage.name, target=target, action=action))
         else:
-            wakes.append(due)
+            wakes.append(at)
+
+
+def _lot(state: RunState, action: Action, faults: dict[str, str]) -> dict[str, str]:
+    """The faults whose turn it is: all of them, or of a rolling action the first lot that is not over."""
+    for start in range(0, len(faults), action.at_once or len(faults) or 1):
+        lot = dict(list(faults.items())[start : start + (action.at_once or len(faults))])
+        if any(_over_at(state.actions.states.get(fault)) is None for fault in lot):
+            return lot
+    return {}
+
+
+def _lot_due(state: RunState, action: Action, faults: dict[str, str]) -> datetime | None:
+    """When the next lot of a rolling action may begin: `settle` after the one before was over."""
+    ended = [at for fault in faults if (at := _over_at(state.actions.states.get(fault))) is not None]
+    return max(ended) + action.settle if ended and action.at_once is not None else None
 
 
 def _ended_at(state: RunState, stage: StageState, action_id: str) -> datetime | None:
@@ -84,9 +109,12 @@ def _ended_at(state: RunState, stage: StageState, action_id: str) -> datetime | 
     action = next((a for a in pool if a.id == action_id), None)
     if action is None:
         return None
-    moments = [_over_at(state.actions.states.get(fault)) for fault in action.faults()]
+    faults, resolved = faults_of(state, action), state.actions.resolved.get(action.id)
+    if faults is None:
+        return None
+    moments = [_over_at(state.actions.states.get(fault)) for fault in faults]
     known = [m for m in moments if m is not None]
-    return max(known, default=None) if len(known) == len(moments) else None
+    return max(known, default=resolved.at if resolved else None) if len(known) == len(moments) else None
 
 
 def _actions_of(state: RunState, phase: str) -> tuple[Action, ...]:
@@ -104,7 +132,7 @@ def _over_at(action: ActionState | None) -> datetime | None:
 def _undo_due(state: RunState, action: Action, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
     if action.for_ is None:
         return
-    for fault in action.faults():
+    for fault in faults_of(state, action) or ():
         known = state.actions.states.get(fault)
         if known is None or known.injected is None or known.undo_requested is not None or not known.active:
             continue
@@ -113,6 +141,11 @@ def _undo_due(state: RunState, action: Action, now: datetime, events: list[RunEv
             _ask_undo(fault, known, "for", events)
         else:
             wakes.append(due)
+
+
+def _is_over(state: RunState, action: Action, now: datetime, wakes: list[datetime]) -> bool:
+    faults = faults_of(state, action)
+    return faults is not None and all(_over(state, fault, now, wakes) for fault in faults)
 
 
 def _over(state: RunState, fault: str, now: datetime, wakes: list[datetime]) -> bool:

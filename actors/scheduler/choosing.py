@@ -1,0 +1,54 @@
+"""Which targets a live action gets: chosen from what the journal says when it starts, so that nobody has to ask again. Pure."""
+
+import math
+import random
+
+from messages.expressions import Bindings, ExpressionError, compiled
+from messages.run_events import TargetResolved
+from messages.scenario import Action
+from messages.targets import Selection
+from runs.state import RunState
+
+
+def faults_of(state: RunState, action: Action) -> dict[str, str] | None:
+    """The ids of an action's faults, each with its target; None while its targets are still to be chosen."""
+    if not action.is_live:
+        return action.faults()
+    resolved = state.actions.resolved.get(action.id)
+    return None if resolved is None else action.faults(resolved.event.chosen)
+
+
+def choose(state: RunState, action: Action) -> TargetResolved:
+    """The targets of a live action as things are now."""
+    selection = action.target if isinstance(action.target, Selection) else Selection(of=action.targets)
+    seed = f"{state.id}/{action.id}"
+    fitting = [name for index, name in enumerate(selection.names) if _fits(state, selection.where, name, index)]
+    count = _count(selection.pick, len(fitting))
+    drawn = set(random.Random(seed).sample(fitting, count))  # noqa: S311 - a choice that anybody can repeat, no secret
+    values = {name: _value(state, name) for name in selection.names} if selection.where is not None else {}
+    chosen = tuple(name for name in fitting if name in drawn)
+    return TargetResolved(action_id=action.id, candidates=selection.names, values=values, seed=seed, chosen=chosen)
+
+
+def _count(pick: int | str | None, available: int) -> int:
+    if pick is None:
+        return available
+    if isinstance(pick, int):
+        return min(pick, available)
+    return math.ceil(available * int(pick.removesuffix("%")) / 100)
+
+
+def _fits(state: RunState, where: str | None, name: str, index: int) -> bool:
+    """Whether a candidate fits; one on which the expression cannot be evaluated does not."""
+    if where is None:
+        return True
+    known = {"name": name, "role": state.roles.get(name, ""), "up": state.up.get(name, False), "index": index}
+    try:
+        return compiled(where).evaluate(Bindings(known)) is True
+    except ExpressionError:
+        return False
+
+
+def _value(state: RunState, name: str) -> str:
+    role, up = state.roles.get(name), state.up.get(name)
+    return ", ".join(filter(None, (role, {True: "up", False: "down", None: ""}[up])))
