@@ -56,9 +56,10 @@ def _findings(state: RunState) -> Iterator[Finding]:
     yield from _unsafe(state)
     yield from _aborted(state)
     yield from _preconditions(state)
+    yield from _workloads(state)
+    yield from _choices(state)
     yield from _assertions(state)
     yield from _actions(state)
-    yield from _choices(state)
     if not precondition_failed(state) and state.aborting is None:
         yield from _unproven(state)
 
@@ -88,6 +89,15 @@ def _preconditions(state: RunState) -> Iterator[Finding]:
         if assertion.mode == "settle" and assertion.verdict not in {None, Verdict.PASSED}:
             told = f"the steady state did not hold before the first fault: {assertion.message}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.PRECONDITION, told, assertion.judged_by)
+
+
+def _workloads(state: RunState) -> Iterator[Finding]:
+    for name, workload in state.workloads.items():
+        if workload.died is not None:
+            code = f" with code {workload.died.code}" if workload.died.code is not None else ""
+            said = f": {workload.died.message}" if workload.died.message else ""
+            told = f"the workload {name} ended by itself{code}{said}"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.WORKLOAD_DIED, told, workload.evidence)
 
 
 def _assertions(state: RunState) -> Iterator[Finding]:

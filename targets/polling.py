@@ -1,7 +1,7 @@
 """Waiting for facts that nobody announces."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -23,3 +23,13 @@ async def first(look: Callable[[], str | None], within: timedelta, *, poll: floa
                     return seen
                 await asyncio.sleep(poll)
     return None
+
+
+async def comes_true(look: Callable[[], Awaitable[bool]], within: timedelta, *, poll: float) -> bool:
+    """Whether what a look asks about came true in this time. There is always one look."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            while not await look():  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(poll)
+            return True
+    return False

@@ -1,15 +1,21 @@
 """The chaos-injector at work: which event leads to what."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from tempfile import gettempdir
 
+from actors.chaos_injector.chaos_faults import ChaosFaults
 from actors.chaos_injector.drivers import Driver
 from actors.chaos_injector.faults import Faults
 from actors.chaos_injector.leases import Leases
+from actors.chaos_injector.limit_faults import LimitFaults
+from actors.chaos_injector.links import LinkFaults, Links
 from actors.chaos_injector.process_faults import ProcessFaults
 from actors.chaos_injector.processes import Processes
 from actors.chaos_injector.services import Services
+from actors.chaos_injector.volume_faults import VolumeFaults
 from actors.chaos_injector.watching import Watching
 from bus.actor import Actor, Decision, Run, Subscription, TimerDue, on
 from messages.fault_events import (
@@ -23,6 +29,7 @@ from messages.fault_events import (
     FaultReverted,
     FaultRevertFailed,
     FaultUnseen,
+    LinksOpened,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
@@ -46,6 +53,7 @@ class ChaosInjector(Actor[RunState]):
         ServiceStarted,
         ServiceAdopted,
         ServiceStopped,
+        LinksOpened,
         FaultArmed,
         FaultInjected,
         FaultEffective,
@@ -70,9 +78,17 @@ class ChaosInjector(Actor[RunState]):
     ) -> None:
         """Secrets come from `environment`; services are given `nats_url`; `logs` is where the driver writes their output."""
         processes = Processes(driver, prober, environment=environment, nats_url=nats_url, logs=logs)
-        drivers: dict[str, Driver] = {"process": ProcessFaults(processes)}
+        folder = logs.parent if logs is not None else Path(gettempdir()) / f"test-coordinator-{os.getuid()}"
+        links = Links(driver, folder / "links")
+        drivers: dict[str, Driver] = {
+            "process": ProcessFaults(processes),
+            "limit": LimitFaults(),
+            "link": LinkFaults(links),
+            "volume": VolumeFaults((folder,)),
+            "chaos": ChaosFaults(environment),
+        }
         self._leases = Leases(lease)
-        self._services = Services(processes)
+        self._services = Services(processes, links)
         self._faults = Faults(drivers, processes, self._leases)
         self._watching = Watching(drivers, processes, self._faults.notes)
 

@@ -7,7 +7,7 @@ import structlog
 
 from bus.actor import Run
 from messages.fault_events import FaultArmed
-from messages.undo import Undo
+from messages.undo import AnyUndo
 from runs.faults import ActionState
 from runs.state import RunState
 from targets.polling import until
@@ -33,7 +33,7 @@ class Leases:
         """Run and fault of every lease that is kept alive here."""
         return tuple(self._sequences)
 
-    async def arm(self, run: Run[RunState], fault: str, undo: Undo) -> datetime | None:
+    async def arm(self, run: Run[RunState], fault: str, undo: AnyUndo) -> datetime | None:
         """When the fault will be undone; None if another injector has armed it."""
         body = undo.model_dump_json().encode()
         end = run.now() + self._span

@@ -68,7 +68,7 @@ class ProcessFaults:
         running = target.current(target.name)
         if running is not None or await self._processes.answers(target.service.health):
             return Done(running, found=True, message="already running")
-        return Done(await self._processes.start(target.run, target.name, target.service), started=True)
+        return Done(await self._processes.start(target.run, target.name, target.system, target.links), started=True)
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         if plan.before is None:
@@ -105,7 +105,7 @@ class ProcessFaults:
         back = find_tagged(target.run).get(target.name)
         if back is not None or await self._processes.answers(target.service.health):
             return Done(back, found=True)
-        return Done(await self._processes.start(target.run, target.name, target.service), started=True)
+        return Done(await self._processes.start(target.run, target.name, target.system, target.links), started=True)
 
 
 class NoProcessAnyMore(NotThere):

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from actors.chaos_injector.links import environment_of
 from bus.actor import Run
-from messages import system
+from messages import system as documents
 from messages.checks import Health
+from messages.fault_events import LinksOpened
 from messages.identity import Identity
-from messages.system import Secret, Service
+from messages.system import Secret, Service, System
 from messages.values import format_duration
 from runs.state import RunState
 from targets.errors import SecretMissing
@@ -45,14 +47,14 @@ class Processes:
             return missing.names
         return ()
 
-    async def start(self, run: str, name: str, service: Service) -> Identity:
-        """Start the service, tagged as this run's.
+    async def start(self, run: str, name: str, system: System, links: LinksOpened | None) -> Identity:
+        """Start a service, tagged as this run's; it is told to connect through its links.
 
         Raises:
             TargetError: it could not be started.
         """
-        spec = spec_of(service)
-        env = {"NATS_URL": self._nats_url, **resolve_env(spec.env, self._environment)}
+        spec = spec_of(system.spec.services[name])
+        env = {"NATS_URL": self._nats_url, **environment_of(system, links, name, resolve_env(spec.env, self._environment))}
         return await self.driver.start(name, spec, env, tags_of(run, name))
 
     async def stop(self, identity: Identity, service: Service) -> Stopped:
@@ -139,7 +141,7 @@ def _named(service: Service) -> Iterator[str]:
     yield from (value.secret for value in process.env.values() if isinstance(value, Secret)) if process is not None else ()
 
 
-def spec_of(service: Service) -> system.ProcessDriver:
+def spec_of(service: Service) -> documents.ProcessDriver:
     """How the process is started and stopped. Only of a service that is a process."""
     if service.driver.process is None:
         raise LookupError("the service is no process")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from actors.chaos_injector.links import PROXY, Links
 from actors.chaos_injector.processes import Processes, is_ending
 from bus.actor import Decision, Run
 from messages.checks import Health
@@ -31,8 +32,9 @@ CLOCK_SLACK = timedelta(milliseconds=100)
 class Services:
     """Owns the processes that a System describes: starts them, and leaves none behind."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, links: Links) -> None:
         self._processes = processes
+        self._links = links
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._begun = time.monotonic()
         self._tried: set[str] = set()
@@ -54,6 +56,10 @@ class Services:
             obstacle = self._without_secrets(run, names) or await self._strangers(run, names, ours)
             if obstacle:
                 yield ActionRefused(action_id="services", reason=Reason.PRECONDITION, message=obstacle)
+                return
+            async for decision in self._open_links(run):
+                yield decision
+            if _answered(run.view, "services"):
                 return
             for level in event.levels:
                 for name in level:
@@ -96,6 +102,16 @@ class Services:
             else:
                 yield ActionDone(action_id="release")
 
+    async def _open_links(self, run: Run[RunState]) -> AsyncIterator[Decision]:
+        """The links are there before the services that connect over them."""
+        known = run.view.links
+        if not run.view.system.spec.links or (known is not None and is_alive(known.identity)) or is_ending(run.view):
+            return
+        try:
+            yield await self._links.open(run.id, run.view.system)
+        except TargetError as error:
+            yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
+
     def _may_have_begun(self, run: Run[RunState], names: Iterable[str]) -> bool:
         """Whether a service may run of which the journal does not know: one that was started just before an injector or a handler died."""
         if all(name in run.view.services for name in names):
@@ -133,7 +149,7 @@ class Services:
             return ServiceAdopted(service=name, number=starts, identity=known.identity)
         if tagged is not None:
             return ServiceAdopted(service=name, number=starts + 1, identity=tagged)
-        identity = await self._processes.start(run.id, name, run.view.system.spec.services[name])
+        identity = await self._processes.start(run.id, name, run.view.system, run.view.links)
         return ServiceStarted(service=name, number=starts + 1, identity=identity)
 
     async def _not_ready(self, run: Run[RunState], level: Iterable[str]) -> str:
@@ -149,7 +165,10 @@ class Services:
         for name, known in run.view.services.items():
             if known.running and known.identity is not None:
                 left[name].add(known.identity)
-        levels = reversed(run.view.system.start_levels())
+        known_links = run.view.links
+        if known_links is not None and is_alive(known_links.identity):
+            left[PROXY].add(known_links.identity)
+        levels = [*reversed(run.view.system.start_levels()), (PROXY,)]
         return [{name: left[name] for name in level if name in left} for level in levels]
 
     async def _stop_level(self, run: Run[RunState], level: dict[str, set[Identity]], problems: list[str]) -> dict[str, Stopped]:
@@ -159,10 +178,10 @@ class Services:
         return {name: stopped for name, stop in stops.items() if (stopped := stop.result()) is not None}
 
     async def _stop(self, run: Run[RunState], name: str, those: set[Identity], problems: list[str]) -> Stopped | None:
-        service, result = run.view.system.spec.services[name], None
+        service, result = run.view.system.spec.services.get(name), None
         try:
             for identity in those:
-                stopped = await self._processes.stop(identity, service)
+                stopped = await (self._links.close(identity) if service is None else self._processes.stop(identity, service))
                 result = stopped if result is None or stopped.took > result.took else result
         except TargetError as error:
             problems.append(f"{name} could not be stopped: {error}")

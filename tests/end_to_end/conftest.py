@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent, indent
 
 import pytest
 
@@ -77,7 +78,9 @@ class Arena:
         health = f'{{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 300ms}}'
         return f"{name}: {{driver: {{process: {{command: [python, {SERVICE}], env: {{{told}}}, ready_within: 5s}}}}, health: {health}}}"
 
-    def document(self, phases: str, *, services: str | None = None, events: str = "[]", rest: str = "", steady: str = "") -> str:
+    def document(
+        self, phases: str, *, services: str | None = None, events: str = "[]", rest: str = "", steady: str = "", system: str = ""
+    ) -> str:
         """A scenario with its system."""
         return f"""
 apiVersion: chaos.trading/v1
@@ -96,6 +99,7 @@ spec:
   events: {events}
   services: {{{services or self.service("one")}}}
   steady_state: {{settle: 5s, recover: 4s, stable: 200ms{steady}}}
+{indent(dedent(system), "  ")}
 """
 
     async def submit(self, document: str) -> str:

@@ -24,6 +24,9 @@ async def main() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", PORT)
     async with server, asyncio.TaskGroup() as tasks:
         sender = tasks.create_task(send_events()) if EVENTS else None
+        while os.environ.get("BUSY") and not stop.is_set():
+            sum(range(20_000))
+            await asyncio.sleep(0)
         await stop.wait()
         if sender:
             sender.cancel()

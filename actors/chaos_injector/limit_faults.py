@@ -1,0 +1,66 @@
+"""Denying processes of services what they need."""
+
+from datetime import timedelta
+
+from actors.chaos_injector.drivers import Done, Plan, Target
+from messages.actions.limits import GroupUndo, LimitCpu, LimitFds, LimitFileSize, LimitMemory, ResourceUndo
+from messages.undo import AnyUndo
+from targets.errors import Unsupported
+from targets.limits import GroupLimits, ResourceLimits, need_of, supported
+from targets.polling import comes_true
+
+POLL = 0.02
+
+
+class LimitFaults:
+    """Limits the CPU time, memory, file descriptors and file sizes of a service's processes."""
+
+    def __init__(self) -> None:
+        self._resources = ResourceLimits()
+        self._groups = GroupLimits()
+
+    async def plan(self, target: Target) -> Plan:
+        before, told = target.process(), target.action.told
+        missing = supported(need_of(told))
+        if missing is not None:
+            raise Unsupported(missing)
+        names = {"run": target.run, "fault": target.fault}
+        if isinstance(told, LimitCpu) or (isinstance(told, LimitMemory) and told.how == "kill"):
+            return Plan(await self._groups.undo_of(told, before, **names), before)
+        if isinstance(told, LimitFds | LimitFileSize | LimitMemory):
+            return Plan(await self._resources.undo_of(told, before, **names), before)
+        raise Unsupported(f"{target.action.action} is no limit")
+
+    async def inject(self, target: Target, plan: Plan) -> str:
+        if isinstance(plan.undo, GroupUndo):
+            await self._groups.inject(plan.undo)
+        elif isinstance(plan.undo, ResourceUndo):
+            await self._resources.inject(plan.undo)
+        return ""
+
+    async def hasten(self, target: Target, plan: Plan) -> None:
+        """Nothing to do: an injection takes no time."""
+
+    async def undo(self, undo: AnyUndo, target: Target) -> Done:
+        found = await self._is_normal(undo)
+        if isinstance(undo, GroupUndo):
+            await self._groups.undo(undo)
+        elif isinstance(undo, ResourceUndo):
+            await self._resources.undo(undo)
+        return Done(found=found)
+
+    async def act(self, target: Target) -> Done:
+        raise Unsupported(f"{target.action.action} is no limit")
+
+    async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
+        if isinstance(plan.undo, GroupUndo):
+            return await self._groups.effect(plan.undo, within)
+        return await self._resources.effect(plan.undo, within) if isinstance(plan.undo, ResourceUndo) else None
+
+    async def saw_normal(self, target: Target, plan: Plan, within: timedelta) -> bool:
+        return await comes_true(lambda: self._is_normal(plan.undo), within, poll=POLL)
+
+    async def _is_normal(self, undo: AnyUndo) -> bool:
+        if isinstance(undo, GroupUndo):
+            return await self._groups.normal(undo)
+        return await self._resources.normal(undo) if isinstance(undo, ResourceUndo) else True
