@@ -12,12 +12,12 @@ from bus.intake import FILE, LARGE, SYSTEM, VARIABLES, Submission
 from bus.journal import Journal
 from bus.subjects import partition_of
 from messages.control import Done, Finding, Rejected, RunRequest, RunsReply, RunSummary, SubmitReply, SubmitRequest
-from messages.ids import new_run_id
+from messages.ids import new_run_id, seed_of
 from messages.run_events import AbortRequested, RunAccepted, RunFinished, RunStarted, SubmitRequested
 from messages.system import System
 from runs.state import RunState
 from scenarios.errors import DocumentErrors
-from scenarios.loader import Resolved, resolve
+from scenarios.loader import Resolved, as_text, resolve
 
 _log = structlog.get_logger()
 LISTED = 200
@@ -34,8 +34,8 @@ class Acceptance:
         self._allow_systems = allow_systems
         self._own = own
 
-    def check(self, text: str, file: str, system: str | None, variables: Mapping[str, str]) -> Resolved:
-        """Both documents, resolved.
+    def check(self, text: str, file: str, system: str | None, variables: Mapping[str, str], seed: int = 0) -> Resolved:
+        """Both documents, resolved; random plans without a seed are drawn with this one.
 
         Raises:
             DocumentErrors: every mistake.
@@ -47,6 +47,7 @@ class Acceptance:
             system=system,
             variables=variables,
             allow_systems=self._allow_systems or text in self._own,
+            seed=seed,
         )
 
     def accept(self, submission: Submission) -> RunAccepted | Rejected:
@@ -55,7 +56,7 @@ class Acceptance:
             if submission.variables is None:
                 raise DocumentErrors((_finding(submission.file, f"the header {VARIABLES} is not a JSON object of texts"),))
             text = submission.text.decode("utf-8", errors="strict")
-            found = self.check(text, submission.file, submission.system, submission.variables)
+            found = self.check(text, submission.file, submission.system, submission.variables, seed_of(submission.run))
             accepted = RunAccepted(key=submission.key, scenario=found.scenario, system=found.system, submitted=submission.at)
             if len(accepted.model_dump_json(by_alias=True)) > MAX_RESOLVED:
                 raise DocumentErrors((_finding(submission.file, "the resolved document is larger than 900 KiB"),))
@@ -76,7 +77,14 @@ class Control:
 
     def verbs(self) -> Mapping[str, Verb]:
         """What may be asked."""
-        return {"submit": self.submit, "validate": self.validate, "list": self.list, "status": self.status, "abort": self.abort}
+        return {
+            "submit": self.submit,
+            "rerun": self.rerun,
+            "validate": self.validate,
+            "list": self.list,
+            "status": self.status,
+            "abort": self.abort,
+        }
 
     async def validate(self, body: bytes, _principal: str) -> SubmitReply:
         """Every mistake in a document."""
@@ -97,6 +105,16 @@ class Control:
             headers[SYSTEM] = request.system
         await self._connection.js.publish(self._journal.subjects.scenario(key), request.document.encode(), headers=headers)
         return SubmitReply(run_id=run, scenario=found.scenario.name)
+
+    async def rerun(self, body: bytes, principal: str) -> SubmitReply:
+        """Run again what a run did: its scenario as the journal has it, with its variables and everything that was drawn."""
+        request = RunRequest.model_validate_json(body)
+        run = request.run_id or ""
+        accepted = await self._journal.find(run, "scheduler", "run", RunAccepted)
+        if accepted is None or not isinstance(accepted.event, RunAccepted):
+            return SubmitReply(findings=(_finding(run, f"there is no run {run}"),))
+        again = SubmitRequest(document=as_text(accepted.event.scenario), file=f"run {run}", key=accepted.event.key)
+        return await self.submit(again.model_dump_json().encode(), principal)
 
     async def _resolved(self, request: SubmitRequest) -> Resolved | SubmitReply:
         told = (request.document, request.file, request.system, request.variables)

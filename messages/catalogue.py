@@ -1,6 +1,6 @@
 """Every event there is, by the type that its subject names."""
 
-from messages import fault_events, judgements, observations, run_events
+from messages import fault_events, judgements, measurements, observations, run_events
 from messages.events import RunEvent
 
 EVENTS: dict[str, type[RunEvent]] = {
@@ -46,6 +46,10 @@ EVENTS: dict[str, type[RunEvent]] = {
         observations.ProbeSummary,
         observations.OperationsSeen,
         observations.RoleSeen,
+        measurements.AnswerSeen,
+        measurements.MetricSampled,
+        measurements.AnswerSeen,
+        measurements.MetricSampled,
         observations.EventMatched,
         observations.EventCounted,
         observations.StreamGap,

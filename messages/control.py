@@ -45,7 +45,7 @@ class SubmitReply(Message):
 
 
 class RunRequest(Message):
-    """Something about one run (`abort`, `status`, `report`), or about all (`status`, `list` without one)."""
+    """Something about one run (`abort`, `rerun`, `status`, `report`), or about all (`status`, `list` without one)."""
 
     run_id: Token | None = None
     message: str = ""

@@ -7,8 +7,8 @@ from typing import Self
 
 from messages.values import Message
 
-SCALE = 3
-"""Buckets grow by 2 ** (2 ** -SCALE): a quantile is off by 5 % at most (OpenTelemetry's exponential histogram, scale 3)."""
+SCALE = 4
+"""Buckets grow by 2 ** (2 ** -SCALE): a quantile is off by 5 % at most (OpenTelemetry's exponential histogram, scale 4)."""
 _GROWTH = 2.0 ** (2.0**-SCALE)
 _UNIT = 1e-6
 LEAST = 0
@@ -44,12 +44,21 @@ class Histogram(Message):
 
     def quantile(self, share: float) -> timedelta | None:
         """The span that this share (0 to 1) of all does not exceed, as the upper edge of its bucket; None when it is empty."""
-        left = math.ceil(share * self.count)
+        return self.nth(rank_of(share, self.count))
+
+    def nth(self, number: int) -> timedelta | None:
+        """The upper edge of the bucket of the span that is so many from the shortest (1); None when there are fewer."""
+        left = number
         for bucket, count in sorted(self.counts.items()):
             left -= count
             if left <= 0:
                 return edge_of(bucket)
         return None
+
+
+def rank_of(share: float, count: int) -> int:
+    """The number, from 1, of the one among so many that this share does not exceed."""
+    return max(1, math.ceil(round(share * count, 9)))
 
 
 def bucket_of(span: timedelta) -> int:

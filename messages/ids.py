@@ -26,12 +26,22 @@ def is_run_id(text: str) -> bool:
     return bool(_ULID.match(text) or _UUID7.match(text))
 
 
+def seed_of(run: str) -> int:
+    """With what the random plans of a run are drawn that name no seed: the same for every delivery of its scenario."""
+    return int(hashlib.sha256(run.encode()).hexdigest()[:8], 16)
+
+
 def traceparent_of(run: str, given: str | None) -> str:
     """The trace context of a run: what its publisher gave, if that is one (W3C Trace Context §3.2), else one that follows from its id."""
     if given and _TRACEPARENT.match(given):
         return given
     digest = hashlib.sha256(run.encode()).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-01"
+
+
+def trace_id_of(traceparent: str) -> str:
+    """The trace that a trace context belongs to: 32 hexadecimal digits."""
+    return traceparent[3:35]
 
 
 def _ulid(at: datetime, low: int) -> str:

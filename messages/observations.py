@@ -58,17 +58,27 @@ class ServiceUp(RunEvent):
         return self.number
 
 
-class ProbeSummary(RunEvent):
-    """A probe's samples over about a second, cut at stages' ends; intended starts in [start, end). Emitted by the observer."""
+class Summary(RunEvent):
+    """What was counted in [start, end): about a second, cut at stages' ends."""
 
-    EVENT = "probe.summary.v1"
     ACTORS = OBSERVER
     GUARDED: ClassVar[bool] = False
 
-    probe: Token
-    """A service's name for its health."""
     start: Instant
     end: Instant
+
+    @property
+    def ordinal(self) -> int:
+        return round(self.start.timestamp() * 1_000_000)
+
+
+class ProbeSummary(Summary):
+    """A probe's samples, by their intended starts. Emitted by the observer about once a second."""
+
+    EVENT = "probe.summary.v1"
+
+    probe: Token
+    """A service's name for its health, a probe of the system, or a claim that asks by itself."""
     count: int
     ok: int
     failed: int
@@ -76,45 +86,35 @@ class ProbeSummary(RunEvent):
     """Ticks that could not be sent in time; counted in `failed` too."""
     slowest: timedelta
     latency: Histogram | None = None
-    """How long the samples took, from their intended starts; missed ones are in it as slow as the deadline. Not kept of health."""
+    """How long the samples took, from their intended starts; those that failed are in it as slow as the deadline. Not kept of health."""
 
     @property
     def entity(self) -> str:
         return self.probe
 
-    @property
-    def ordinal(self) -> int:
-        return round(self.start.timestamp() * 1_000_000)
 
-
-class OperationsSeen(RunEvent):
-    """What a workload said of its operations in about a second, by when they ended, cut at stages' ends. Emitted by the observer."""
+class OperationsSeen(Summary):
+    """What a workload said of its operations, by when they ended or, unless it says so, were read. Emitted by the observer, if any were."""
 
     EVENT = "operation.seen.v1"
-    ACTORS = OBSERVER
-    GUARDED: ClassVar[bool] = False
 
     workload: Token
-    start: Instant
-    end: Instant
     ok: int
     failed: int
     unknown: int
     """Operations of which nobody knows whether they took effect, such as those that ran out of time."""
     latency: Histogram | None = None
-    """How long those took that said so."""
+    """How long those took that succeeded and said so."""
     unreadable: int = 0
     """Lines that are no operations."""
     samples: tuple[str, ...] = ()
     """Ids of operations that did not succeed, at most 10."""
+    through: int = 0
+    """Bytes of its output that were read by then."""
 
     @property
     def entity(self) -> str:
         return self.workload
-
-    @property
-    def ordinal(self) -> int:
-        return round(self.start.timestamp() * 1_000_000)
 
 
 class RoleSeen(RunEvent):
@@ -201,6 +201,10 @@ class EventMatched(RunEvent):
     kept: tuple[Match, ...] = ()
     """The first matches, at most 20; of an audit claim the steps found."""
     keys: KeyCounts | None = None
+    values: Histogram | None = None
+    """The durations that a latency claim read from its matches."""
+    reference: Histogram | None = None
+    """The same in the phase that it is compared with."""
 
     @property
     def entity(self) -> str:
@@ -211,15 +215,11 @@ class EventMatched(RunEvent):
         return self.number
 
 
-class EventCounted(RunEvent):
-    """How many service events of each type came in about a second; beyond 50 types they are `other`. Emitted by the observer."""
+class EventCounted(Summary):
+    """How many service events of each type came in a second; beyond 50 types they are `other`. Emitted by the observer."""
 
     EVENT = "event.counted.v1"
-    ACTORS = OBSERVER
-    GUARDED: ClassVar[bool] = False
 
-    start: Instant
-    end: Instant
     types: dict[str, int]
     unreadable: int = 0
     """Messages on the event streams that are not CloudEvents."""
@@ -227,10 +227,6 @@ class EventCounted(RunEvent):
     @property
     def entity(self) -> str:
         return "events"
-
-    @property
-    def ordinal(self) -> int:
-        return round(self.start.timestamp() * 1_000_000)
 
 
 class StreamGap(RunEvent):
@@ -282,7 +278,7 @@ class ObservedUntil(RunEvent):
     stage: Token
     number: int
     probes: Instant | None
-    """Every health sample that was due before this instant has been judged; None without probes."""
+    """Every sample that was due before this instant has been judged, and workloads' output read; None where nothing is sampled."""
     events: Instant | None
     """Every service event stored before this instant has been read; None without event streams."""
     through: int = 0

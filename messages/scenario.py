@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from messages.actions import ACTIONS, ActionSpec, Parameters, TargetKind
 from messages.claims import AnyClaim
-from messages.claims.claim import as_tuple
+from messages.claims.claim import ONE_OF_THEM, as_tuple
 from messages.system import Metadata
 from messages.targets import Selection, Target
 from messages.values import Document, Duration, Token
@@ -64,7 +64,7 @@ class Action(Document):
     def faults(self, chosen: tuple[str, ...] | None = None) -> dict[str, str]:
         """The id of the fault on each target, or of what is done to it when that is no fault. Of a live target, on those `chosen`."""
         if isinstance(self.target, Selection) and self.target.pick == 1:
-            return dict(zip((self.id,), ("one-of-them",) if chosen is None else chosen, strict=False))
+            return dict(zip((self.id,), (ONE_OF_THEM,) if chosen is None else chosen, strict=False))
         targets = self.targets if chosen is None else chosen
         return {self.id if len(self.targets) == 1 else f"{self.id}-{target}": target for target in targets}
 
@@ -107,6 +107,8 @@ class RandomPlan(Document):
     count: Annotated[int, Field(ge=1, le=200)] | None = None
     """How many draws; by default as many as the phase's duration holds."""
     among: tuple[RandomAction, ...] = Field(min_length=1)
+    drawn: bool = False
+    """What was drawn stands in the phase's `actions`, and nothing is drawn again. Set when the run is accepted."""
 
 
 class Phase(Document):

@@ -77,6 +77,13 @@ class Endpoint(Document):
     http: Url
 
 
+class ChaosEndpoint(Endpoint):
+    """Where a service's own chaos API begins."""
+
+    key: Secret | None = None
+    """Sent as `X-API-Key`."""
+
+
 class Service(Document):
     """One service under test."""
 
@@ -87,7 +94,7 @@ class Service(Document):
     health: Health | None = None
     role: Role | None = None
     """Asked all through a run; what it says, groups can choose by."""
-    chaos: Endpoint | None = None
+    chaos: ChaosEndpoint | None = None
     """Where the service's own chaos API begins, such as http://127.0.0.1:18081/chaos."""
     metrics: Endpoint | None = None
     """Where its metrics are scraped, in Prometheus' text format."""

@@ -64,3 +64,10 @@ class Selection(Document):
 
 
 Target = Targets | Selection
+
+
+def picked(pick: int | str | None, candidates: int) -> int:
+    """How many of so many candidates are picked; a percentage is rounded up."""
+    if isinstance(pick, str):
+        return -(-candidates * int(pick[:-1]) // 100)
+    return candidates if pick is None else min(pick, candidates)

@@ -9,7 +9,7 @@ from messages.targets import Selection
 def disturbed(system: System, request: ActionRequested) -> tuple[str, ...]:
     """The services that a fault disturbs: its target; of a link the one that connects, of a volume the one that writes there.
 
-    Of a partition those that connect over the links that it cuts, and where it is made in network namespaces all services of both sides.
+    Of a partition those that connect over the links that it cuts, and where it is made of packets all services of both sides.
     """
     spec, target = system.spec, request.target
     match request.action.kind:
@@ -20,8 +20,8 @@ def disturbed(system: System, request: ActionRequested) -> tuple[str, ...]:
         case "volume":
             found = [spec.volumes[target].service] if target in spec.volumes else []
         case "partition":
-            cut = cut_links(system, request)
-            found = [spec.links[name].from_ for name in cut] if cut else [name for side in sides(request) for name in side]
+            cut = cut_links(system, request) if request.action.spec.means == "link" else ()
+            found = [spec.links[name].from_ for name in cut] or [name for side in sides(request) for name in side]
     return tuple(dict.fromkeys(name for name in found if name in spec.services))
 
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from messages.claims import FaultHistory, History, Sampled, ServiceHistory, Transition, Window
+from messages.claims import Claim, FaultHistory, History, LatencyClaim, Measured, Sampled, Scrape, ServiceHistory, Transition, Window
 from messages.events import Recorded, RunEvent
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
 from runs.disturbing import disturbed
 from runs.faults import ActionState
+from runs.measurements import Measurements
 from runs.state import AssertionState, RunState
 from runs.windows import window_of
 
@@ -21,12 +22,14 @@ class Observations:
         self.matched: dict[str, tuple[EventMatched, str]] = {}
         self.probes_until: datetime | None = None
         self.gaps: list[StreamGap] = []
+        self._measurements = Measurements()
         self._services: dict[str, ServiceHistory] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in an event, if the observer recorded it."""
         event, at = recorded.event, recorded.at
         self._services.pop(recorded.entity, None)
+        self._measurements.apply(recorded)
         match event:
             case ServiceDown():
                 down = Transition(
@@ -66,12 +69,29 @@ class Observations:
         gaps = (gap for gap in self.gaps if gap.source == "events")
         return opens is not None and any(gap.end > opens and (closes is None or gap.start < closes) for gap in gaps)
 
+    def measured(self, state: RunState, claim: Claim) -> Measured | None:
+        """What the probe or the workload that a claim names has measured."""
+        if not isinstance(claim, LatencyClaim) or claim.follows_events:
+            return None
+        probe = state.system.spec.probes.get(claim.probe or "")
+        every = timedelta(seconds=1 / probe.rate) if probe is not None else None
+        return self._measurements.measured(claim.source, self.gaps, every)
+
+    def asked(self, assertion: str) -> ServiceHistory:
+        """What a claim was answered that asks by itself."""
+        return self._measurements.answers(assertion, self._samples.get(assertion, ()))
+
+    def scraped(self, assertion: str) -> tuple[Scrape, ...]:
+        """The metrics that were scraped for a claim."""
+        return self._measurements.scrapes(assertion)
+
 
 def history_of(state: RunState, seen: Observations, assertion: AssertionState) -> History:
     """What is known for judging this claim now."""
     matched, evidence = seen.matched.get(assertion.id, (None, None))
-    window = window_of(state, assertion.claim, assertion.phase, assertion.mode)
-    if matched is not None and seen.missed_events(window):  # an observer that was restarted need not know of it
+    window, phases = window_of(state, assertion.claim, assertion.phase, assertion.mode), phase_windows(state)
+    looked = (window, phases.get(getattr(assertion.claim, "compare", None) or "", Window()))
+    if matched is not None and any(seen.missed_events(part) for part in looked):  # an observer that was restarted need not know of it
         matched = matched.model_copy(update={"gap": True})
     return History(
         window=window,
@@ -81,10 +101,19 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         matched_evidence=evidence,
         probes_until=seen.probes_until,
         excused=excused(state),
+        phases=phases,
+        measured=seen.measured(state, assertion.claim),
+        answers=seen.asked(assertion.id),
+        scrapes=seen.scraped(assertion.id),
         max_gap=state.system.spec.max_gap,
         stable=state.system.spec.steady_state.stable,
         steady=assertion.mode == "steady",
     )
+
+
+def phase_windows(state: RunState) -> dict[str, Window]:
+    """When each phase of the scenario was, as far as it has begun."""
+    return {stage.name: Window(stage.started, stage.finished) for stage in state.stages.values() if stage.kind == "phase"}
 
 
 def fault_histories(state: RunState) -> dict[str, FaultHistory]:

@@ -38,13 +38,17 @@ class ReportFold:
         state, gathered = self.state, self.gathered
         faults = tuple(faults_of(state, self.seen))
         impact = impact_of(state, self.seen, gathered, faults)
-        metrics = metrics_of(gathered, faults)
+        metrics = metrics_of(state, gathered, faults)
         validation = validation_of(state, self.seen, gathered, impact, metrics)
         steady = steady_of(state)
         scenario = scenario_section(state)
         return Report(
             metadata=ReportMetadata(
-                run_id=state.id, scenario=scenario.name, system=scenario.system, tags=state.scenario.metadata.tags if state.accepted else ()
+                run_id=state.id,
+                scenario=scenario.name,
+                system=scenario.system,
+                tags=state.scenario.metadata.tags if state.accepted else (),
+                trace_id=gathered.trace,
             ),
             verdict=verdict_section(state),
             scenario=scenario,

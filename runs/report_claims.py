@@ -7,12 +7,13 @@ from messages.observations import EventMatched
 from messages.values import Duration
 from messages.verdicts import HINTS, Reason, Verdict
 from runs.history import Observations
-from runs.report_effects import FaultReport, Metrics, SystemImpact
+from runs.report_effects import FaultReport, SystemImpact
+from runs.report_figures import Metrics
 from runs.report_findings import AssertionDetail, Part, Recommendation, SteadyPart, SteadyState, Unexpected, ValidationResults
 from runs.report_journal import Gathered
 from runs.report_values import Outcome, Span, span
 from runs.state import AssertionState, RunState
-from runs.windows import STEADY
+from runs.windows import STEADY, window_of
 
 _WORST = ("passed", "not_reached", "not_judged", "inconclusive", "failed")
 
@@ -68,6 +69,8 @@ def _detail(state: RunState, name: str) -> AssertionDetail:
         measured=_measured(assertion.measured) if assertion else {},
         opened=assertion.opened if assertion else None,
         timestamp=assertion.judged_at if assertion else None,
+        closes=window_of(state, claim, phase).closes if assertion else None,
+        description=claim.description or "",
     )
 
 

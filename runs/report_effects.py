@@ -1,4 +1,4 @@
-"""What a report says of the faults, of what the system suffered, and of what was counted."""
+"""What a report says of the faults, and of what the system suffered."""
 
 from typing import Literal
 
@@ -49,6 +49,15 @@ class FaultReport(Message):
     """How exact the time to recover is."""
     excused: ExcusedSpan | None = None
     error: str | None = None
+    kind: str = "service"
+    """What the target is: a service, a link, a volume, a partition."""
+    parameters: dict[str, str] = {}
+    lasts: Span | None = None
+    """Its `for`; None: to the end of its phase, or it ends by itself."""
+    disturbs: tuple[str, ...] = ()
+    """The services that it disturbs; its lane is the first one's."""
+    repair: str | None = None
+    """Of one that could not be undone: what to do by hand."""
 
 
 class Downtime(Message):
@@ -100,51 +109,3 @@ class SystemImpact(Message):
     """From here services count as down; before, they were still starting."""
     observed_until: Instant | None
     throughput: Throughput | None
-
-
-class RatePoint(Message):
-    """How many service events came in a span of time."""
-
-    start: Instant
-    end: Instant
-    total: int
-    types: dict[str, int]
-
-
-class ServiceEvents(Message):
-    """What was seen on the system's event streams."""
-
-    total: int
-    by_type: dict[str, int]
-    unreadable: int
-    series: tuple[RatePoint, ...]
-    """In order of time, at most 600 points: of a long run each sums several seconds."""
-
-
-class ProbeTotals(Message):
-    """The health samples of one service."""
-
-    samples: int
-    ok: int
-    failed: int
-    missed: int
-    slowest: Span
-
-
-class FaultCounts(Message):
-    """How many faults came how far."""
-
-    planned: int
-    requested: int
-    injected: int
-    effective: int
-    reverted: int
-    gone: int
-
-
-class Metrics(Message):
-    """Figures of the run."""
-
-    service_events: ServiceEvents
-    probes: dict[str, ProbeTotals]
-    faults: FaultCounts

@@ -13,6 +13,7 @@ from runs.report_journal import Gathered, Happened
 from runs.report_model import (
     ActionReport,
     ChaosAction,
+    Choice,
     Execution,
     JournalFacts,
     Kind,
@@ -21,6 +22,7 @@ from runs.report_model import (
     RunVerdict,
     ScenarioSection,
     ServiceRun,
+    StoredEvidence,
     TimelineEntry,
 )
 from runs.report_text import describe
@@ -79,7 +81,14 @@ def execution_section(state: RunState, gathered: Gathered) -> Execution:
         duration=between(state.started, ended),
         services=tuple(_services(state, gathered)),
         phases=tuple(_phases(state)) if accepted else (),
+        choices=tuple(_choices(state)),
     )
+
+
+def _choices(state: RunState) -> Iterator[Choice]:
+    for name, resolved in state.actions.resolved.items():
+        told = resolved.event
+        yield Choice(action=name, candidates=told.candidates, values=told.values, seed=told.seed, chosen=told.chosen)
 
 
 def _services(state: RunState, gathered: Gathered) -> Iterator[ServiceRun]:
@@ -177,7 +186,13 @@ def _chaos(state: RunState, event: RunEvent) -> ChaosAction | None:
 
 def journal_facts(state: RunState, gathered: Gathered) -> JournalFacts:
     """What the report was made from."""
-    by_type = dict(sorted(gathered.by_type.items()))
+    stored = (StoredEvidence(stage=e.stage, name=e.name, matches=e.matches, size=e.size, sha256=e.sha256) for e in gathered.stored)
     return JournalFacts(
-        run_id=state.id, position=gathered.position, events=gathered.events, first=gathered.first, last=gathered.last, by_type=by_type
+        run_id=state.id,
+        position=gathered.position,
+        events=gathered.events,
+        first=gathered.first,
+        last=gathered.last,
+        by_type=dict(sorted(gathered.by_type.items())),
+        stored=tuple(stored),
     )

@@ -1,10 +1,13 @@
 """The life of every fault of a run, and how long its target took to recover."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
 from messages.claims import RecoveryClaim
+from messages.scenario import Action
 from messages.values import Message
+from runs.disturbing import disturbed
 from runs.faults import ActionState
 from runs.history import Observations, excused
 from runs.report_effects import ExcusedSpan, FaultReport, FaultStatus
@@ -24,11 +27,31 @@ def faults_of(state: RunState, seen: Observations) -> Iterator[FaultReport]:
     if state.accepted is None:
         return
     known = state.actions.faults()
-    for name, (target, action, phase) in state.scenario.faults().items():
-        if name in known:
-            yield _fault(state, seen, known[name])
-        else:
-            yield FaultReport(id=name, target=target, action=action.action, phase=phase, status="not reached")
+    for phase in state.scenario.spec.phases:
+        for action in phase.actions:
+            if action.spec.fault:
+                yield from (
+                    _fault(state, seen, known[name]) if name in known else _unreached(name, target, action, phase.name)
+                    for name, target in action.faults(_chosen(state, action)).items()
+                )
+
+
+def _chosen(state: RunState, action: Action) -> tuple[str, ...] | None:
+    resolved = state.actions.resolved.get(action.id)
+    return resolved.event.chosen if resolved is not None else None
+
+
+def _unreached(name: str, target: str, action: Action, phase: str) -> FaultReport:
+    return FaultReport(
+        id=name,
+        target=target,
+        action=action.action,
+        phase=phase,
+        status="not reached",
+        kind=action.kind,
+        parameters=parameters_of(action),
+        lasts=_optional(action.for_),
+    )
 
 
 def recovery_of(state: RunState, seen: Observations, action: ActionState) -> Recovery | None:
@@ -82,7 +105,32 @@ def _fault(state: RunState, seen: Observations, action: ActionState) -> FaultRep
         error_bound=_optional(recovery.bound if recovery else None),
         excused=_excused(state, action),
         error=error_of(action),
+        kind=request.action.kind,
+        parameters=parameters_of(request.action),
+        lasts=_optional(request.action.for_),
+        disturbs=disturbed(state.system, request),
+        repair=_repair(action),
     )
+
+
+def parameters_of(action: Action) -> dict[str, str]:
+    """What the action was told, as text."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in action.parameters.items()}
+
+
+def _repair(action: ActionState) -> str | None:
+    """What a person has to do, if nobody else could."""
+    if action.revert_failed is None or action.reverted is not None or action.armed is None:
+        return None
+    target, undo = action.request.target, action.armed.undo
+    pid = getattr(getattr(undo, "identity", None), "pid", None)
+    match undo.kind:
+        case "process.resume":
+            return f"Let {target} go on: `kill -CONT {pid}`" if pid else f"Let the halted process of {target} go on (SIGCONT)"
+        case "process.start":
+            return f"Start {target} again"
+        case kind:
+            return f"Undo {action.request.action.action} on {target} by hand ({kind})"
 
 
 def error_of(action: ActionState) -> str | None:

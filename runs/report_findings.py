@@ -8,7 +8,17 @@ from messages.verdicts import Reason, Verdict
 from runs.report_values import Outcome, Span
 
 Oddity = Literal[
-    "dead letter", "no effect", "action", "undo", "gap", "killed", "down", "unreadable events", "expression errors", "missed samples"
+    "dead letter",
+    "no effect",
+    "action",
+    "undo",
+    "gap",
+    "killed",
+    "workload died",
+    "down",
+    "unreadable events",
+    "expression errors",
+    "missed samples",
 ]
 """What kind of thing should not be."""
 
@@ -57,6 +67,9 @@ class AssertionDetail(Message):
     measured: dict[str, Span | int | str]
     opened: Instant | None
     timestamp: Instant | None
+    closes: Instant | None = None
+    """The end of its window, as far as it was known."""
+    description: str = ""
 
 
 class Unexpected(Message):
@@ -98,3 +111,6 @@ class Evidence(Message):
     timestamp: Instant | None = None
     text: str = ""
     matches: tuple[Match, ...] = ()
+    """The first service events that matched, and the last."""
+    matched: int | None = None
+    """How many there were."""

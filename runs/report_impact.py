@@ -10,21 +10,15 @@ from runs.history import Observations
 from runs.report_effects import (
     AffectedService,
     Downtime,
-    FaultCounts,
     FaultReport,
-    Metrics,
-    ProbeTotals,
-    RatePoint,
-    ServiceEvents,
     SystemImpact,
     Throughput,
 )
+from runs.report_figures import FaultCounts, Metrics, ServiceEvents
 from runs.report_journal import Gathered
+from runs.report_series import probe_totals, rate_series, stage_figures, workload_totals
 from runs.report_values import span
 from runs.state import RunState
-
-POINTS = 600
-"""How many points a series has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ def impact_of(state: RunState, seen: Observations, gathered: Gathered, faults: S
     )
 
 
-def metrics_of(gathered: Gathered, faults: Sequence[FaultReport]) -> Metrics:
+def metrics_of(state: RunState, gathered: Gathered, faults: Sequence[FaultReport]) -> Metrics:
     """The figures of the run."""
     by_type: Counter[str] = Counter()
     for counted in gathered.counted:
@@ -74,13 +68,15 @@ def metrics_of(gathered: Gathered, faults: Sequence[FaultReport]) -> Metrics:
         total=by_type.total(),
         by_type=dict(sorted(by_type.items(), key=lambda item: (-item[1], item[0]))),
         unreadable=sum(c.unreadable for c in gathered.counted),
-        series=tuple(_series(gathered.counted)),
+        series=rate_series(gathered.counted),
     )
-    probes = {
-        name: ProbeTotals(samples=p.samples, ok=p.ok, failed=p.failed, missed=p.missed, slowest=span(p.slowest))
-        for name, p in sorted(gathered.probes.items())
-    }
-    return Metrics(service_events=events, probes=probes, faults=_counts(faults))
+    return Metrics(
+        service_events=events,
+        probes={name: probe_totals(summaries) for name, summaries in sorted(gathered.probes.items())},
+        faults=_counts(faults),
+        workloads={name: workload_totals(seen) for name, seen in sorted(gathered.operations.items())},
+        stages=tuple(stage_figures(state, gathered.counted, gathered.probes, gathered.last)),
+    )
 
 
 def _counts(faults: Sequence[FaultReport]) -> FaultCounts:
@@ -98,7 +94,7 @@ def _counts(faults: Sequence[FaultReport]) -> FaultCounts:
 
 
 def _service(name: str, state: RunState, seen: Observations, faults: Sequence[FaultReport]) -> AffectedService:
-    mine = [f for f in faults if f.target == name and f.requested is not None]
+    mine = [f for f in faults if name in f.disturbs and f.requested is not None]
     window = observed(state)
     downs = _downtimes(seen, name, window, mine) if window else ()
     total = sum((timedelta(seconds=d.duration.seconds) for d in downs), timedelta())
@@ -158,24 +154,3 @@ def _throughput(state: RunState, counted: Sequence[EventCounted], faults: Sequen
 def _rate(counted: Sequence[EventCounted]) -> float | None:
     seconds = sum((c.end - c.start).total_seconds() for c in counted)
     return sum(sum(c.types.values()) for c in counted) / seconds if seconds > 0 else None
-
-
-def _series(counted: Sequence[EventCounted]) -> list[RatePoint]:
-    """Sums of about a second, or as much more as 600 points ask for; a sliver cut at a stage's end would show a false peak."""
-    ordered = sorted(counted, key=lambda c: (c.start, c.end))
-    width = max((ordered[-1].end - ordered[0].start) / (POINTS - 1), timedelta(seconds=0.9)) if ordered else timedelta()
-    groups: list[list[EventCounted]] = []
-    for one in ordered:
-        open_ = groups and groups[-1][-1].end - groups[-1][0].start < width and one.start - groups[-1][-1].end < width
-        if open_:
-            groups[-1].append(one)
-        else:
-            groups.append([one])
-    return [_point(group) for group in groups]
-
-
-def _point(group: Sequence[EventCounted]) -> RatePoint:
-    types: Counter[str] = Counter()
-    for one in group:
-        types.update(one.types)
-    return RatePoint(start=group[0].start, end=group[-1].end, total=types.total(), types=dict(sorted(types.items())))

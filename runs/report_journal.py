@@ -2,31 +2,32 @@
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from messages.events import Recorded, RunEvent
-from messages.fault_events import ActionFailed, ActionRefused, FaultRevertFailed, FaultUnseen, HandlerFailed, ServiceStopped
+from messages.fault_events import (
+    ActionFailed,
+    ActionRefused,
+    FaultRevertFailed,
+    FaultUnseen,
+    HandlerFailed,
+    ServiceStopped,
+    WorkloadDied,
+    WorkloadStopped,
+)
 from messages.judgements import AssertionJudged
-from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, StreamGap
+from messages.measurements import MetricSampled
+from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, OperationsSeen, ProbeSummary, StreamGap
 from messages.run_events import ActionExpired, AssertionExpired, AssertionOpened, RunFinished
 from runs.report_findings import Evidence, Oddity, Unexpected
 from runs.report_text import describe, instant_of
 
 _RECENT = 64
 """How many events of a frequent type are kept per entity, for a judgement to name."""
-_QUIET = (ProbeSummary, EventCounted, EventMatched, ObservedUntil, EvidenceStored, AssertionOpened)
+SAMPLES = 50
+"""How many service events an evidence names at most."""
+_QUIET = (ProbeSummary, EventCounted, EventMatched, OperationsSeen, MetricSampled, ObservedUntil, EvidenceStored, AssertionOpened)
 """Events that tell no part of the story."""
-
-
-@dataclass
-class ProbeCount:
-    """The samples of one probe so far."""
-
-    samples: int = 0
-    ok: int = 0
-    failed: int = 0
-    missed: int = 0
-    slowest: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,22 @@ class Happened:
     id: str
 
 
+def trace_of(traceparent: str | None) -> str | None:
+    """The trace id of a `traceparent` (W3C Trace Context §3.2.2); None of one that is none."""
+    parts = traceparent.split("-") if traceparent else []
+    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].strip("0") else None
+
+
 @dataclass
 class Gathered:
     """A fold of everything that only a report asks for."""
 
     happened: list[Happened] = field(default_factory=list)
     counted: list[EventCounted] = field(default_factory=list)
-    probes: dict[str, ProbeCount] = field(default_factory=dict)
+    probes: dict[str, list[ProbeSummary]] = field(default_factory=dict)
     unexpected: list[Unexpected] = field(default_factory=list)
+    operations: dict[str, list[OperationsSeen]] = field(default_factory=dict)
+    stored: list[EvidenceStored] = field(default_factory=list)
     stops: dict[str, ServiceStopped] = field(default_factory=dict)
     named: dict[str, Evidence] = field(default_factory=dict)
     """What judgements rest on, and the event that decided the run."""
@@ -55,6 +64,8 @@ class Gathered:
     first: datetime | None = None
     last: datetime | None = None
     position: int = 0
+    trace: str | None = None
+    """The trace that the run belongs to."""
     _lasting: dict[str, Recorded[RunEvent]] = field(default_factory=dict)
     _frequent: dict[str, deque[Recorded[RunEvent]]] = field(default_factory=dict)
 
@@ -64,10 +75,12 @@ class Gathered:
         self.events += 1
         self.by_type[event.type_name()] += 1
         self.first, self.last, self.position = self.first or recorded.at, recorded.at, recorded.sequence
+        self.trace = self.trace or trace_of(recorded.traceparent)
         self._keep(recorded)
-        if not isinstance(event, _QUIET):
-            self.happened.append(Happened(instant_of(recorded), event, recorded.sequence, recorded.evidence))
         self._count(event)
+        if isinstance(event, _QUIET):
+            return
+        self.happened.append(Happened(instant_of(recorded), event, recorded.sequence, recorded.evidence))
         self._wonder(recorded)
         if isinstance(event, AssertionJudged):
             self._name(recorded.evidence, *event.evidence)
@@ -92,18 +105,26 @@ class Gathered:
         found = self._lasting.get(name) or next((r for kept in self._frequent.values() for r in reversed(kept) if r.evidence == name), None)
         if found is None:
             return Evidence(event=name)
-        matches = found.event.kept if isinstance(found.event, EventMatched) else ()
-        text = describe(found.event)
-        return Evidence(event=found.event.type_name(), sequence=found.sequence, timestamp=instant_of(found), text=text, matches=matches)
+        event = found.event
+        at, told = instant_of(found), describe(event)
+        if not isinstance(event, EventMatched):
+            return Evidence(event=event.type_name(), sequence=found.sequence, timestamp=at, text=told)
+        known = {(m.source, m.id) for m in event.kept}
+        matches = (*event.kept, *(m for m in (event.last,) if m is not None and (m.source, m.id) not in known))
+        return Evidence(
+            event=event.type_name(), sequence=found.sequence, timestamp=at, text=told, matches=matches[:SAMPLES], matched=event.count
+        )
 
     def _count(self, event: RunEvent) -> None:
         match event:
             case EventCounted():
                 self.counted.append(event)
             case ProbeSummary():
-                probe = self.probes.setdefault(event.probe, ProbeCount())
-                probe.samples, probe.ok, probe.failed = probe.samples + event.count, probe.ok + event.ok, probe.failed + event.failed
-                probe.missed, probe.slowest = probe.missed + event.missed, max(probe.slowest, event.slowest)
+                self.probes.setdefault(event.probe, []).append(event)
+            case OperationsSeen():
+                self.operations.setdefault(event.workload, []).append(event)
+            case EvidenceStored():
+                self.stored.append(event)
             case ServiceStopped():
                 self.stops[event.service] = event
             case _:
@@ -124,6 +145,10 @@ class Gathered:
             case StreamGap():
                 self._odd("gap", describe(event), recorded)
             case ServiceStopped() if event.killed:
+                self._odd("killed", describe(event), recorded)
+            case WorkloadDied():
+                self._odd("workload died", describe(event), recorded)
+            case WorkloadStopped() if event.killed:
                 self._odd("killed", describe(event), recorded)
             case ActionRefused() | ActionFailed():
                 self._odd("action", describe(event), recorded)

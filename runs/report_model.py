@@ -5,7 +5,8 @@ from typing import Literal
 from messages.scenario import Scenario
 from messages.values import Instant, Message
 from messages.verdicts import Reason, Verdict
-from runs.report_effects import FaultReport, Metrics, SystemImpact
+from runs.report_effects import FaultReport, SystemImpact
+from runs.report_figures import Metrics
 from runs.report_findings import Evidence, Recommendation, SteadyState, ValidationResults
 from runs.report_values import Outcome, Span
 
@@ -21,6 +22,7 @@ class ReportMetadata(Message):
     scenario: str
     system: str
     tags: tuple[str, ...] = ()
+    trace_id: str | None = None
 
 
 class RunVerdict(Message):
@@ -90,6 +92,16 @@ class ServiceRun(Message):
     killed: bool = False
 
 
+class Choice(Message):
+    """What was chosen for an action whose targets were not written out."""
+
+    action: str
+    candidates: tuple[str, ...]
+    values: dict[str, str]
+    seed: str
+    chosen: tuple[str, ...]
+
+
 class Execution(Message):
     """The run itself."""
 
@@ -108,6 +120,7 @@ class Execution(Message):
     duration: Span | None
     services: tuple[ServiceRun, ...]
     phases: tuple[PhaseReport, ...]
+    choices: tuple[Choice, ...] = ()
 
 
 class ChaosAction(Message):
@@ -130,6 +143,16 @@ class TimelineEntry(Message):
     chaos_action: ChaosAction | None = None
 
 
+class StoredEvidence(Message):
+    """The raw matches of a stage, in the evidence store."""
+
+    stage: str
+    name: str
+    matches: int
+    size: int
+    sha256: str
+
+
 class JournalFacts(Message):
     """What the report was made from."""
 
@@ -140,6 +163,7 @@ class JournalFacts(Message):
     first: Instant | None
     last: Instant | None
     by_type: dict[str, int]
+    stored: tuple[StoredEvidence, ...] = ()
 
 
 class Report(Message):

@@ -6,16 +6,19 @@ from typing import Any
 
 from messages import fault_events as f
 from messages import judgements as j
+from messages import measurements as m
 from messages import observations as o
 from messages import run_events as r
 from messages.events import Recorded, RunEvent
 from runs.report_values import readable
 
+_AGO = (f.FaultInjected, f.FaultEffective, f.FaultReverted, f.FaultGone, o.ServiceDown, o.ServiceUp, o.RoleSeen, m.AnswerSeen)
+
 
 def instant_of(recorded: Recorded[RunEvent]) -> datetime:
     """When it happened: its stored time, less what its emitter says had passed by then."""
     event = recorded.event
-    if isinstance(event, f.FaultInjected | f.FaultEffective | f.FaultReverted | f.FaultGone | o.ServiceDown | o.ServiceUp):
+    if isinstance(event, _AGO):
         return recorded.at - event.ago
     return event.opens if isinstance(event, r.AssertionOpened) else recorded.at
 
@@ -44,7 +47,14 @@ def _stage_finished(e: r.PhaseFinished) -> str:
 
 
 def _requested(e: r.ActionRequested) -> str:
-    return f"{e.action.action} {e.target} requested ({e.fault_id})"
+    told = "".join(f", {name} {value}" for name, value in e.action.parameters.items())
+    return f"{e.action.action} {e.target}{told} requested ({e.fault_id})"
+
+
+def _resolved(e: r.TargetResolved) -> str:
+    if not e.chosen:
+        return f"{e.action_id}: none of {', '.join(e.candidates) or 'no candidates'} fits"
+    return f"{e.action_id}: chose {', '.join(e.chosen)} of {', '.join(e.candidates)} (seed {e.seed})"
 
 
 def _undo(e: r.UndoRequested) -> str:
@@ -96,7 +106,30 @@ def _up(e: o.ServiceUp) -> str:
 
 def _summary(e: o.ProbeSummary) -> str:
     missed = f", {e.missed} of them not sent in time" if e.missed else ""
-    return f"{e.probe}: {e.ok} of {e.count} samples healthy{missed}, slowest {readable(e.slowest)}"
+    p99 = e.latency.quantile(0.99) if e.latency is not None else None
+    return f"{e.probe}: {e.ok} of {e.count} samples good{missed}, slowest {readable(e.slowest)}{f', p99 {readable(p99)}' if p99 else ''}"
+
+
+def _operations(e: o.OperationsSeen) -> str:
+    odd = f"; not ok: {', '.join(e.samples)}" if e.samples else ""
+    return f"{e.workload}: {e.ok} operations ok, {e.failed} failed, {e.unknown} unknown{odd}"
+
+
+def _died(e: f.WorkloadDied) -> str:
+    code = f" with {e.code}" if e.code is not None else ""
+    return f"workload {e.workload} ended by itself{code}{': ' + e.message if e.message else ''}"
+
+
+def _answer(e: m.AnswerSeen) -> str:
+    return f"{e.assertion}: answered as expected" if e.ok else f"{e.assertion}: {e.got or 'not as expected'} (±{readable(e.error_bound)})"
+
+
+def _sampled(e: m.MetricSampled) -> str:
+    if e.error:
+        return f"{e.assertion}: no metrics: {e.error}"
+    told = ", ".join(f"{name} = {value:g}" for name, value in list(e.series.items())[:5])
+    more = len(e.series) + e.beyond - 5
+    return f"{e.assertion}: {told or 'none of its series'}{f', and {more} more' if more > 0 else ''}"
 
 
 def _matched(e: o.EventMatched) -> str:
@@ -127,6 +160,7 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     r.PhaseStarted: _stage_started,
     r.PhaseFinished: _stage_finished,
     r.ActionRequested: _requested,
+    r.TargetResolved: _resolved,
     r.UndoRequested: _undo,
     r.ActionExpired: lambda e: f"{e.fault_id} expired ({e.reason}): {e.message}",
     r.AssertionOpened: lambda e: f"{e.assertion} opened: {e.claim.summary()}",
@@ -138,6 +172,10 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     f.ServiceStarted: lambda e: f"{e.service} started, {e.identity}",
     f.ServiceAdopted: lambda e: f"{e.service} taken over, {e.identity}",
     f.ServiceStopped: _stopped,
+    f.LinksOpened: lambda e: f"links opened: {', '.join(f'{name} at {address}' for name, address in e.addresses.items())}",
+    f.WorkloadStarted: lambda e: f"workload {e.workload} started, {e.identity}",
+    f.WorkloadDied: _died,
+    f.WorkloadStopped: lambda e: f"workload {e.workload} {'killed: it outlived its stop grace' if e.killed else 'stopped'}",
     f.FaultArmed: lambda e: f"{e.fault_id} armed: {e.action} {e.target}, its undo is durable",
     f.FaultInjected: _injected,
     f.FaultEffective: _effective,
@@ -152,6 +190,10 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     o.ServiceDown: _down,
     o.ServiceUp: _up,
     o.ProbeSummary: _summary,
+    o.OperationsSeen: _operations,
+    o.RoleSeen: lambda e: f"{e.service} has {f'the role {e.role}' if e.role else 'no role'}",
+    m.AnswerSeen: _answer,
+    m.MetricSampled: _sampled,
     o.EventMatched: _matched,
     o.EventCounted: lambda e: f"{sum(e.types.values())} service events",
     o.StreamGap: _gap,

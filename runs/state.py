@@ -39,6 +39,7 @@ from messages.scenario import Scenario
 from messages.system import System
 from messages.verdicts import Reason, Verdict
 from runs.faults import Actions
+from runs.workloads import Workloads
 
 Mode = Literal["claim", "settle", "steady", "recover"]
 
@@ -109,6 +110,7 @@ class RunState:
         self.links: LinksOpened | None = None
         self.up: dict[str, bool] = {}
         """Whether each service is healthy, as far as the observer has said."""
+        self.workloads = Workloads()
         self.roles: dict[str, str] = {}
         """The role of each service that has one, as far as the observer has said."""
         self.stages: dict[str, StageState] = {}
@@ -176,6 +178,7 @@ class RunState:
             return
         self._apply_run(recorded)
         self._apply_services(recorded)
+        self.workloads.apply(recorded)
         self._apply_assertions(recorded)
 
     def _apply_run(self, recorded: Recorded[RunEvent]) -> None:

@@ -70,8 +70,8 @@ def _unsafe(state: RunState) -> Iterator[Finding]:
             cause = action.evidence.get("revert_failed") or action.evidence.get("expired")
             yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, f"{name} could not be undone: {action.revert_failed}", cause)
     release = state.requests.get("release")
-    if release is not None and release.outcome in {"failed", "expired"} and state.services:
-        told = f"services of the run may still be running: {release.message}"
+    if release is not None and release.outcome in {"failed", "expired"} and (state.services or state.workloads):
+        told = f"processes of the run may still be running: {release.message}"
         yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, told, release.evidence)
 
 

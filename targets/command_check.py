@@ -3,12 +3,13 @@
 import fcntl
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
-from messages.expressions import Bindings, ExpressionError, compiled
 from messages.checks import CommandCheck
+from messages.expressions import Bindings, ExpressionError, compiled
 from targets.errors import CannotRun
 from targets.group import is_left, signal_group
 from targets.spawn import spawn
@@ -20,12 +21,32 @@ MAX_OUTPUT = 1024 * 1024
 TO_DIE = timedelta(seconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How a program ended, and what it said."""
+
+    code: int | None
+    stdout: str
+    stderr: str
+
+    @property
+    def bindings(self) -> Bindings:
+        """The variables of an expression over it."""
+        return Bindings({"code": self.code, "stdout": self.stdout, "stderr": self.stderr})
+
+
 async def check_command(check: CommandCheck, deadline: timedelta, environment: Mapping[str, str]) -> str:
     """What is wrong with how the program ended; empty when it is as expected. Nothing of its group outlives the check."""
+    output = await run(check.argv, deadline, environment)
+    return output if isinstance(output, str) else _judge(check.expect, output)
+
+
+async def run(argv: Sequence[str], deadline: timedelta, environment: Mapping[str, str]) -> Output | str:
+    """What a program said, or why it said nothing. Nothing of its group outlives the call."""
     # Files in memory, not pipes: nobody waits for a reader, or for a descendant that keeps its end open.
     with _memory_file("stdout") as stdout, _memory_file("stderr") as stderr:
         try:
-            identity = spawn(check.argv, env=environment, stdout=stdout, stderr=stderr)
+            identity = spawn(argv, env=environment, stdout=stdout, stderr=stderr)
         except CannotRun as error:
             return shortened(str(error))
         # Left to itself: it reaps the program even when this check is cancelled.
@@ -38,17 +59,17 @@ async def check_command(check: CommandCheck, deadline: timedelta, environment: M
         if not in_time:
             await watch.wait_for(TO_DIE)
             return no_answer(deadline)
-        return _judge(check.expect, watch.exit_code, _text(stdout), _text(stderr))
+        return Output(watch.exit_code, _text(stdout), _text(stderr))
 
 
-def _judge(expect: str, code: int | None, stdout: str, stderr: str) -> str:
+def _judge(expect: str, output: Output) -> str:
     try:
-        if compiled(expect).holds(Bindings({"code": code, "stdout": stdout, "stderr": stderr})):
+        if compiled(expect).holds(output.bindings):
             return ""
     except (ExpressionError, OverflowError) as error:
-        return shortened(f"code {code}, {expect} cannot be evaluated: {error}")
-    said = stderr or stdout
-    return shortened(f"code {code}{f' {shortened(said, 60)!r}' if said else ''}, expected {expect}")
+        return shortened(f"code {output.code}, {expect} cannot be evaluated: {error}")
+    said = output.stderr or output.stdout
+    return shortened(f"code {output.code}{f' {shortened(said, 60)!r}' if said else ''}, expected {expect}")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from messages.identity import Identity
-from targets.identity import ProcessStat, live_processes, read_proc
+from targets.identity import ProcessStat, read_proc, session_leaders
 
 RUN_TAG = "TEST_COORDINATOR_RUN"
 SERVICE_TAG = "TEST_COORDINATOR_SERVICE"
@@ -30,7 +30,7 @@ def tagged_processes(run_id: str | None = None) -> tuple[Tagged, ...]:
     What a tagged process started itself is not among them while its parent lives, even if it leads a session of its own: who sweeps, looks
     again until nothing is found. A program that writes over its environment to change its title is not found.
     """
-    found = [(stat, tags) for stat in live_processes() if stat.pid == stat.session and (tags := _tags(stat.pid)) is not None]
+    found = [(stat, tags) for stat in session_leaders() if (tags := _tags(stat.pid)) is not None]
     tops = [(stat, run, service) for stat, (run, service) in found if run_id in {None, run} and _tags(stat.parent) != (run, service)]
     return tuple(Tagged(run, service, stat.identity) for stat, run, service in sorted(tops, key=_age))
 

@@ -13,13 +13,15 @@ from typing import Self
 
 import aiohttp
 
-from messages.checks import Health, TcpCheck
+from messages.checks import Health, HttpCheck, Probe, Role, TcpCheck
 from messages.identity import Identity
 from targets.command_check import check_command
 from targets.grpc_check import check_grpc
 from targets.http_check import check_http, open_session
 from targets.identity import is_alive
+from targets.metrics_check import Scraped, scrape
 from targets.polling import until
+from targets.role_check import ask_role
 from targets.wording import UNKNOWN_NAME, no_answer, of_os_error, wrong_port
 
 Look = Callable[[], Coroutine[None, None, str]]
@@ -46,7 +48,7 @@ class HealthProber:
         self._environment = dict(os.environ if environment is None else environment)
         self._session: aiohttp.ClientSession | None = None
         self._stack = AsyncExitStack()
-        self._asking: Counter[Health] = Counter()
+        self._asking: Counter[Health | Probe] = Counter()
 
     async def __aenter__(self) -> Self:
         self._session = await self._stack.enter_async_context(open_session())
@@ -55,7 +57,7 @@ class HealthProber:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def check(self, health: Health, *, deadline: timedelta | None = None) -> Sample:
+    async def check(self, health: Health | Probe, *, deadline: timedelta | None = None) -> Sample:
         """A sample of all its checks, made at once; done with the first that fails. Never raises for a sick target."""
         begin = time.monotonic()
         self._asking[health] += 1
@@ -67,13 +69,27 @@ class HealthProber:
                 del self._asking[health]
         return Sample(ok=not check, took=timedelta(seconds=time.monotonic() - begin), check=check, error=error)
 
+    async def answer(self, check: HttpCheck, *, deadline: timedelta, shown: int) -> Sample:
+        """One answer over HTTP; of a wrong one so many characters are told."""
+        begin = time.monotonic()
+        name, error = await _bounded("http", partial(check_http, self._opened, check, shown=shown), deadline)
+        return Sample(ok=not error, took=timedelta(seconds=time.monotonic() - begin), check=name if error else "", error=error)
+
+    async def role(self, role: Role, *, deadline: timedelta) -> str:
+        """What the service says that its role is; empty when it does not say."""
+        return await ask_role(self._opened, role, deadline, self._environment)
+
+    async def scrape(self, url: str, *, deadline: timedelta) -> Scraped:
+        """The metrics at this address. Never raises for a sick target."""
+        return await scrape(self._opened, url, deadline)
+
     async def let_go(self, health: Health) -> None:
         """Returns once nothing is open to this target, at most its deadline later. Call it before a stop or a restart."""
         with suppress(TimeoutError):
             async with asyncio.timeout((health.deadline + 2 * MARGIN).total_seconds()):
                 await until(lambda: health not in self._asking, poll=0.002)
 
-    async def _ask(self, health: Health, deadline: timedelta) -> tuple[str, str]:
+    async def _ask(self, health: Health | Probe, deadline: timedelta) -> tuple[str, str]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_bounded(name, look, deadline)) for name, look in self._checks(health, deadline)]
             pending = set(tasks)
@@ -87,7 +103,7 @@ class HealthProber:
                     return failed[0]
         return "", ""
 
-    def _checks(self, health: Health, deadline: timedelta) -> Iterator[tuple[str, Look]]:
+    def _checks(self, health: Health | Probe, deadline: timedelta) -> Iterator[tuple[str, Look]]:
         if health.http is not None:
             yield "http", partial(check_http, self._opened, health.http)
         if health.grpc is not None:

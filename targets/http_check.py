@@ -1,15 +1,18 @@
 """The HTTP health check: one GET, its connection closed with the answer."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from messages.expressions import Bindings, ExpressionError, compiled
 from messages.checks import HttpCheck
+from messages.expressions import Bindings, ExpressionError, compiled
 from targets.wording import UNKNOWN_NAME, of_os_error, shortened
 
 MAX_BODY = 64 * 1024
+SHOWN = 60
+"""Characters of a wrong answer that are named."""
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "test-coordinator"}
 
 
@@ -24,12 +27,33 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-async def check_http(session: aiohttp.ClientSession, check: HttpCheck) -> str:
-    """What is wrong with the answer; empty when it is as expected. Redirects are not followed; of a long body the first 64 KiB count."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an HTTP server answered."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    def bindings(self, source: str) -> Bindings:
+        """The variables of an expression over the answer; the body is read as JSON only if it is named."""
+        text, parsed = self.body.decode(errors="replace"), _json(self.body) if "json" in source else None
+        return Bindings({"status": self.status, "body": text, "json": parsed, "headers": self.headers})
+
+
+async def check_http(session: aiohttp.ClientSession, check: HttpCheck, *, shown: int = SHOWN) -> str:
+    """What is wrong with the answer, with so many characters of it; empty when it is as expected. Of a long body the first 64 KiB count."""
+    needs_body = shown > SHOWN or "body" in check.expect or "json" in check.expect
+    answer = await get(session, check.url, most=MAX_BODY if needs_body else 0)
+    return answer if isinstance(answer, str) else judge(check.expect, answer.status, answer.body, answer.headers, shown=shown)
+
+
+async def get(session: aiohttp.ClientSession, url: str, *, most: int) -> Answer | str:
+    """The answer with so many bytes of its body, or why there is none. Redirects are not followed."""
     try:
-        async with session.get(check.url, allow_redirects=False) as answer:
-            body = await _read(answer.content) if _needs_body(check.expect) else b""
-            return judge(check.expect, answer.status, body, {name.lower(): value for name, value in answer.headers.items()})
+        async with session.get(url, allow_redirects=False) as answer:
+            body = await _read(answer.content, most)
+            return Answer(answer.status, body, {name.lower(): value for name, value in answer.headers.items()})
     except aiohttp.ClientError as error:
         return _of_client_error(error)
     except OSError as error:
@@ -38,26 +62,21 @@ async def check_http(session: aiohttp.ClientSession, check: HttpCheck) -> str:
         return shortened(f"the request cannot be made: {error}")
 
 
-def judge(expect: str, status: int, body: bytes, headers: dict[str, str]) -> str:
-    """What is wrong with this answer; empty when `expect` holds."""
-    text = body.decode(errors="replace")
-    values = Bindings({"status": status, "body": text, "json": _json(body) if "json" in expect else None, "headers": headers})
+def judge(expect: str, status: int, body: bytes, headers: dict[str, str], *, shown: int = SHOWN) -> str:
+    """What is wrong with this answer, with so many characters of it; empty when `expect` holds."""
+    longest = 100 + shown
     try:
-        if compiled(expect).holds(values):
+        if compiled(expect).holds(Answer(status, body, headers).bindings(expect)):
             return ""
     except (ExpressionError, OverflowError) as error:
-        return shortened(f"status {status}, {expect} cannot be evaluated: {error}")
-    said = f" {shortened(text, 60)!r}" if body else ""
-    return shortened(f"status {status}{said}, expected {expect}")
+        return shortened(f"status {status}, {expect} cannot be evaluated: {error}", longest)
+    said = f" {shortened(body.decode(errors='replace'), shown)!r}" if body else ""
+    return shortened(f"status {status}{said}, expected {expect}", longest)
 
 
-def _needs_body(expect: str) -> bool:
-    return "body" in expect or "json" in expect
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
+async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
     body = bytearray()
-    while len(body) < MAX_BODY and (part := await content.read(MAX_BODY - len(body))):
+    while len(body) < most and (part := await content.read(most - len(body))):
         body += part
     return bytes(body)
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal as signals
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -56,18 +57,21 @@ class ProcessDriver:
         self._children: dict[Identity, Watch] = {}
         self._exits: dict[Identity, int | None] = {}
 
-    async def start(self, service: str, spec: system.ProcessDriver, env: Mapping[str, str], tags: Mapping[str, str]) -> Identity:
+    async def start(
+        self, service: str, spec: system.ProcessDriver, env: Mapping[str, str], tags: Mapping[str, str], *, output: Path | None = None
+    ) -> Identity:
         """Starts the service in a session of its own; one that exits at once counts as started. Its output is appended to its log.
 
-        `env` holds `spec.env` with its secrets resolved; `tags` go into the environment so that the process can be found again.
+        With `output` its standard output is appended to that file instead. `env` holds `spec.env` with its secrets resolved; `tags` go
+        into the environment so that the process can be found again.
 
         Raises:
             StartFailed: program, directory or log cannot be used. A retry helps only after a change.
         """
         full = {**self._environment, **env, **tags}
         try:
-            with self._log(service, tags.get(RUN_TAG, "")) as log:
-                identity = spawn(spec.command, env=full, directory=spec.directory, stdout=log, stderr=log)
+            with self._log(service, tags.get(RUN_TAG, "")) as log, _apart(output, log) as out:
+                identity = spawn(_command(spec), env=full, directory=spec.directory, stdout=out, stderr=log)
         except CannotRun as error:
             raise StartFailed(service, str(error)) from error
         except OSError as error:
@@ -179,6 +183,24 @@ class ProcessDriver:
             yield file.fileno()
 
 
+@contextmanager
+def _apart(output: Path | None, log: int) -> Iterator[int]:
+    if output is None:
+        yield log
+        return
+    output.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+    with output.open("ab") as file:
+        yield file.fileno()
+
+
+def _command(spec: system.ProcessDriver) -> tuple[str, ...]:
+    """The command, entering its network namespace first; nsenter becomes the program, so the pid stays."""
+    if spec.namespace is None:
+        return spec.command
+    program = sys.executable if spec.command[0] == "python" else spec.command[0]
+    return ("nsenter", f"--net=/run/netns/{spec.namespace}", program, *spec.command[1:])
+
+
 def log_of(logs: Path, run: str, service: str) -> Path:
     """Where a service of a run writes its output: each run apart, for one must not be told what another's services said."""
     return logs / (run or "none") / f"{service}.log"
@@ -186,8 +208,8 @@ def log_of(logs: Path, run: str, service: str) -> Path:
 
 def _forget_old_logs(logs: Path) -> None:
     """Run ids sort by time, so the first are the oldest."""
-    for folder in sorted(path for path in logs.iterdir() if is_run_id(path.name))[:-KEPT_LOGS]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for name in sorted(filter(is_run_id, os.listdir(logs)))[:-KEPT_LOGS]:  # noqa: PTH208 - called at each start
+        shutil.rmtree(logs / name, ignore_errors=True)
 
 
 async def _group_gone(watch: Watch, within: timedelta) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -34,15 +35,18 @@ class Tick:
 class OpenLoop:
     """Asks a probe every `every`, without waiting for answers, and hands on the ticks in the order of their intended starts.
 
-    A tick is decided when it is answered, has run out of time, or could not be sent: the loop was late by more than an interval, or
-    `deadline / every + 2` are still out.
+    A tick is decided when it is answered, has run out of time, or could not be sent: the loop was late by more than an interval (or
+    `patience`, if that is longer), or `deadline / every + 2` (at most `most`) are still out.
     """
 
-    def __init__(self, probe: Probe, *, every: timedelta, deadline: timedelta) -> None:
+    def __init__(
+        self, probe: Probe, *, every: timedelta, deadline: timedelta, patience: timedelta = timedelta(), most: int | None = None
+    ) -> None:
         self._probe = probe
         self._every = every.total_seconds()
+        self._patience = max(every, patience).total_seconds()
         self._deadline = deadline
-        self._most = math.ceil(deadline / every) + 2
+        self._most = min(math.ceil(deadline / every) + 2, most or sys.maxsize)
         self._out = 0
         self._start = -math.inf
         self._held: dict[int, Tick] = {}
@@ -83,7 +87,7 @@ class OpenLoop:
 
     def _obstacle(self, index: int) -> str:
         late = time.monotonic() - self._intended(index)
-        if late > self._every:
+        if late > self._patience:
             return f"not sent: the probe was late by {format_duration(timedelta(milliseconds=round(late * 1000)))}"
         return f"not sent: {self._out} are unanswered" if self._out >= self._most else ""
 

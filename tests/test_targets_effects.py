@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from messages import system
-from messages.fault_events import Identity
-from messages.system import Driver, Health, HttpCheck, Service
+from messages.checks import Health, HttpCheck
+from messages.identity import Identity
+from messages.system import Driver, Service
 from targets.effects import saw_effect, saw_normal
 from targets.find import tagged_processes, tags_of
 from targets.health import HealthProber

@@ -11,7 +11,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 
-from messages.system import CommandCheck, GrpcCheck, Health, HttpCheck, TcpCheck
+from messages.checks import CommandCheck, GrpcCheck, Health, HttpCheck, TcpCheck
 from targets.health import HealthProber, process_sample
 from targets.identity import identify, live_processes
 from targets.polling import until

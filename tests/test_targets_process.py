@@ -12,13 +12,13 @@ import pytest
 import uvloop
 
 from messages import system
-from messages.fault_events import Identity
+from messages.identity import Identity
 from messages.ids import new_run_id
 from targets import group
 from targets.errors import NotThere, SecretMissing, StartFailed
 from targets.find import find_tagged, tagged_processes, tags_of
 from targets.group import halting, members
-from targets.identity import ProcessStat, identify, is_alive, live_processes, read_stat
+from targets.identity import ProcessStat, identify, is_alive, of_session, read_stat
 from targets.polling import until
 from targets.process import KEPT_LOGS, ProcessDriver, log_of
 from targets.secrets import resolve_env
@@ -275,11 +275,11 @@ async def test_waiting_until_a_group_stands_still_searches_the_machine_for_new_p
     child = next(member for member in members(identity) if member != identity)
     searches: list[None] = []
 
-    def search() -> Iterator[ProcessStat]:
+    def search(session: int) -> Iterator[ProcessStat]:
         searches.append(None)
-        return live_processes()
+        return of_session(session)
 
-    monkeypatch.setattr(group, "live_processes", search)
+    monkeypatch.setattr(group, "of_session", search)
     look = halting(identity)
     running = look()
     os.kill(identity.pid, signal.SIGSTOP)

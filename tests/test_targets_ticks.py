@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from messages.system import Health, HttpCheck
+from messages.checks import Health, HttpCheck
 from targets.health import HealthProber, Sample
 from targets.ticks import OpenLoop, Tick
 

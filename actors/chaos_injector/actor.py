@@ -12,11 +12,13 @@ from actors.chaos_injector.faults import Faults
 from actors.chaos_injector.leases import Leases
 from actors.chaos_injector.limit_faults import LimitFaults
 from actors.chaos_injector.links import LinkFaults, Links
+from actors.chaos_injector.network_faults import NetworkFaults
 from actors.chaos_injector.process_faults import ProcessFaults
 from actors.chaos_injector.processes import Processes
 from actors.chaos_injector.services import Services
 from actors.chaos_injector.volume_faults import VolumeFaults
 from actors.chaos_injector.watching import Watching
+from actors.chaos_injector.workloads import Workloads
 from bus.actor import Actor, Decision, Run, Subscription, TimerDue, on
 from messages.fault_events import (
     ActionDone,
@@ -33,6 +35,9 @@ from messages.fault_events import (
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
+    WorkloadDied,
+    WorkloadStarted,
+    WorkloadStopped,
 )
 from messages.run_events import ActionRequested, ServicesReleaseRequested, ServicesRequested, UndoRequested
 from runs.state import RunState
@@ -54,6 +59,9 @@ class ChaosInjector(Actor[RunState]):
         ServiceAdopted,
         ServiceStopped,
         LinksOpened,
+        WorkloadStarted,
+        WorkloadDied,
+        WorkloadStopped,
         FaultArmed,
         FaultInjected,
         FaultEffective,
@@ -80,17 +88,19 @@ class ChaosInjector(Actor[RunState]):
         processes = Processes(driver, prober, environment=environment, nats_url=nats_url, logs=logs)
         folder = logs.parent if logs is not None else Path(gettempdir()) / f"test-coordinator-{os.getuid()}"
         links = Links(driver, folder / "links")
-        drivers: dict[str, Driver] = {
+        self._drivers: dict[str, Driver] = {
             "process": ProcessFaults(processes),
             "limit": LimitFaults(),
             "link": LinkFaults(links),
             "volume": VolumeFaults((folder,)),
             "chaos": ChaosFaults(environment),
+            "network": NetworkFaults(environment),
         }
         self._leases = Leases(lease)
-        self._services = Services(processes, links)
-        self._faults = Faults(drivers, processes, self._leases)
-        self._watching = Watching(drivers, processes, self._faults.notes)
+        self._workloads = Workloads(processes, folder / "logs" if logs is None else logs)
+        self._services = Services(processes, links, self._workloads)
+        self._faults = Faults(self._drivers, processes, self._leases)
+        self._watching = Watching(self._drivers, processes, self._faults.notes)
 
     def fold(self, run: str) -> RunState:
         return RunState(run)
@@ -99,6 +109,7 @@ class ChaosInjector(Actor[RunState]):
         return (
             on(ServicesRequested, self._services.bring_up, lane="entity"),
             on(ServicesReleaseRequested, self._services.release, lane="entity"),
+            on(WorkloadStarted, self._workloads.watch, lane="entity"),
             on(ActionRequested, self._faults.take, lane="entity"),
             on(UndoRequested, self._faults.undo, lane="entity"),
             on(TimerDue, self._faults.lapse, lane="entity"),
@@ -117,7 +128,8 @@ class ChaosInjector(Actor[RunState]):
         if state is None or not state.active:
             return
         if self._leases.holds(run.id, event.fault_id):
-            await self._leases.renew(run, state)
+            driver = self._drivers[state.request.action.spec.means]
+            await self._leases.renew(run, state, lambda: driver.renew(event.undo))
         elif await self._leases.has_lapsed(run, event):
             async for decision in self._faults.revert(run, event.fault_id, "lease"):
                 yield decision

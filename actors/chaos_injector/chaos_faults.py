@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from actors.chaos_injector.drivers import Done, Plan, Target
+from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.chaos import ChaosSpec, ChaosUndo, Remedy, Strategy
 from messages.fault_events import FaultArmed
 from messages.undo import AnyUndo
@@ -18,7 +18,7 @@ OVER = timedelta(seconds=5)
 """How much longer than its `for` a service is told to disturb itself: the undo comes first, and the end comes without us."""
 
 
-class ChaosFaults:
+class ChaosFaults(Driver):
     """One call to begin and one to end; keys of the APIs come from `environment`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -34,9 +34,6 @@ class ChaosFaults:
     async def inject(self, target: Target, plan: Plan) -> str:
         name = await self._api(target).start(_spec(target).path, _body(target))
         return f"its id is {name}" if name is not None else ""
-
-    async def hasten(self, target: Target, plan: Plan) -> None:
-        """Nothing to do: a call has its deadline."""
 
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         if not isinstance(undo, ChaosUndo):

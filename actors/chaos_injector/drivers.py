@@ -1,9 +1,9 @@
 """What every means of disturbing a target has in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from bus.actor import Run
 from messages.fault_events import FaultArmed, LinksOpened
@@ -13,7 +13,7 @@ from messages.scenario import Action
 from messages.system import Service, System
 from messages.undo import AnyUndo
 from runs.state import RunState
-from targets.errors import NotThere
+from targets.errors import NotThere, Unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,10 @@ class Done:
     message: str = ""
 
 
-class Driver(Protocol):
-    """Disturbs targets by one means. Every method but the undo is called once per fault, the undo until it succeeds."""
+class Driver(ABC):
+    """Disturbs targets by one means. An injection is tried once per fault, the undo until it succeeds."""
 
+    @abstractmethod
     async def plan(self, target: Target) -> Plan:
         """How the fault will be undone, whoever does it. Touches nothing.
 
@@ -94,6 +95,7 @@ class Driver(Protocol):
             TargetError: the target is not there, or it cannot be done here; the message says what would help.
         """
 
+    @abstractmethod
     async def inject(self, target: Target, plan: Plan) -> str:
         """Disturb the target; returns when that is confirmed, with a remark if there is one.
 
@@ -101,9 +103,10 @@ class Driver(Protocol):
             TargetError: it did not work; the target may have been touched.
         """
 
-    async def hasten(self, target: Target, plan: Plan) -> None:
-        """End an injection that takes too long, by force."""
+    async def hasten(self, target: Target, plan: Plan) -> None:  # noqa: B027 - most need nothing
+        """End an injection that takes too long, by force. Nothing to do for one that has a deadline of its own."""
 
+    @abstractmethod
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         """Undo the fault; safe to repeat, and for a target that was never touched.
 
@@ -117,10 +120,16 @@ class Driver(Protocol):
         Raises:
             TargetError: it did not work.
         """
+        raise Unsupported(f"{target.action.action} is a fault, and can only be injected")
 
+    def renew(self, undo: AnyUndo) -> None:  # noqa: B027 - likewise
+        """The lease of a fault was renewed: what ends by itself without that is told."""
+
+    @abstractmethod
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         """What was seen of the fault by other means than those that made it; None if nothing was in this time."""
 
+    @abstractmethod
     async def saw_normal(self, target: Target, plan: Plan, within: timedelta) -> bool:
         """Whether the target was seen to be as before, in this time."""
 

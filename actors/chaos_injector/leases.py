@@ -1,6 +1,7 @@
 """Leases: a fault is undone at a set time whoever is alive then, unless the injector that armed it keeps renewing."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -48,8 +49,11 @@ class Leases:
         self._sequences[run.id, fault] = sequence
         return end
 
-    async def renew(self, run: Run[RunState], state: ActionState) -> None:
-        """Renew every third of the lease while the fault is active and wanted; returns at the next third after it was undone."""
+    async def renew(self, run: Run[RunState], state: ActionState, renewed: Callable[[], None]) -> None:
+        """Renew every third of the lease while the fault is active and wanted; returns at the next third after it was undone.
+
+        Each time `renewed` is called.
+        """
         fault, key = state.request.fault_id, (run.id, state.request.fault_id)
         body = state.armed.undo.model_dump_json().encode() if state.armed is not None else b""
         while True:
@@ -62,6 +66,7 @@ class Leases:
                 return
             if key in self._sequences:
                 self._sequences[key] = sequence
+                renewed()
 
     def _last(self, run: Run[RunState], state: ActionState) -> datetime:
         """Beyond its `for`, or the run's timeout, a fault lives on its last lease: whoever had to end it is not there."""

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from actors.chaos_injector.drivers import Done, Plan, Target
+from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.limits import GroupUndo, LimitCpu, LimitFds, LimitFileSize, LimitMemory, ResourceUndo
 from messages.undo import AnyUndo
 from targets.errors import Unsupported
@@ -12,7 +12,7 @@ from targets.polling import comes_true
 POLL = 0.02
 
 
-class LimitFaults:
+class LimitFaults(Driver):
     """Limits the CPU time, memory, file descriptors and file sizes of a service's processes."""
 
     def __init__(self) -> None:
@@ -38,9 +38,6 @@ class LimitFaults:
             await self._resources.inject(plan.undo)
         return ""
 
-    async def hasten(self, target: Target, plan: Plan) -> None:
-        """Nothing to do: an injection takes no time."""
-
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         found = await self._is_normal(undo)
         if isinstance(undo, GroupUndo):
@@ -48,9 +45,6 @@ class LimitFaults:
         elif isinstance(undo, ResourceUndo):
             await self._resources.undo(undo)
         return Done(found=found)
-
-    async def act(self, target: Target) -> Done:
-        raise Unsupported(f"{target.action.action} is no limit")
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         if isinstance(plan.undo, GroupUndo):

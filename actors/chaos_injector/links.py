@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from actors.chaos_injector.drivers import Done, Plan, Target
+from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.links import Cut, Direction
 from messages.actions.partition import Partition
 from messages.actions.spec import Parameters
@@ -85,7 +85,7 @@ def environment_of(system: System, links: LinksOpened | None, name: str, env: Ma
     return found
 
 
-class LinkFaults:
+class LinkFaults(Driver):
     """Disturbs links, and parts services whose ways to each other are links."""
 
     def __init__(self, links: Links) -> None:
@@ -104,9 +104,6 @@ class LinkFaults:
                 await proxy.put(toxic, link, action, parameters)
         return ""
 
-    async def hasten(self, target: Target, plan: Plan) -> None:
-        """Nothing to do: an injection is one short call for each link."""
-
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         try:
             report = self._links.report(target.run)
@@ -115,9 +112,6 @@ class LinkFaults:
         async with control_proxy(report) as proxy:
             there = [await proxy.remove(toxic) for toxic in _toxics(undo)]
         return Done(found=not any(there))
-
-    async def act(self, target: Target) -> Done:
-        raise Unsupported(f"{target.action.action} does nothing to a link")
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         known = self._known(target)

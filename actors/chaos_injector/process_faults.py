@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 import structlog
 
-from actors.chaos_injector.drivers import Done, Plan, Target
+from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from actors.chaos_injector.processes import Processes, spec_of
 from messages.identity import Identity
 from messages.undo import AnyUndo, Undo
@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 Disturbing = Literal["stop", "kill", "restart", "pause"]
 
 
-class ProcessFaults:
+class ProcessFaults(Driver):
     """Does to processes what signals can do, and starts them again."""
 
     def __init__(self, processes: Processes) -> None:

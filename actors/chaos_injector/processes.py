@@ -1,7 +1,7 @@
 """The processes of a run's services: started with secrets and tags, found again by their tags, waited for, and stopped."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,16 +36,24 @@ class Processes:
         self.driver = driver
         self.prober = prober
         self._environment = environment
-        self._nats_url = nats_url
+        self.nats_url = nats_url
         self._logs = logs
 
     def missing_secrets(self, service: Service) -> tuple[str, ...]:
         """The secrets of the service that the environment does not hold."""
         try:
-            resolve_env(spec_of(service).env, self._environment)
+            self.resolved(spec_of(service).env)
         except SecretMissing as missing:
             return missing.names
         return ()
+
+    def resolved(self, env: Mapping[str, str | Secret]) -> dict[str, str]:
+        """The variables with every secret's value. Never log the result.
+
+        Raises:
+            SecretMissing: naming all that are not there.
+        """
+        return resolve_env(env, self._environment)
 
     async def start(self, run: str, name: str, system: System, links: LinksOpened | None) -> Identity:
         """Start a service, tagged as this run's; it is told to connect through its links.
@@ -54,7 +62,7 @@ class Processes:
             TargetError: it could not be started.
         """
         spec = spec_of(system.spec.services[name])
-        env = {"NATS_URL": self._nats_url, **environment_of(system, links, name, resolve_env(spec.env, self._environment))}
+        env = {"NATS_URL": self.nats_url, **environment_of(system, links, name, self.resolved(spec.env))}
         return await self.driver.start(name, spec, env, tags_of(run, name))
 
     async def stop(self, identity: Identity, service: Service) -> Stopped:
@@ -112,18 +120,24 @@ class Processes:
         known = run.view.services.get(name)
         code = self.driver.exit_code(known.identity) if known is not None and known.identity is not None else None
         ended = f"; it ended with code {code}" if code is not None else ""
-        output = self._output(run, name)
+        output = self.words(run, name)
         return f"{ended}; its output: {output}" if output else ended
 
     def _secrets(self, run: Run[RunState]) -> list[str]:
         """The values of all secrets of the system, the longest first."""
-        names = {name for service in run.view.system.spec.services.values() for name in _named(service)}
+        spec = run.view.system.spec
+        envs = [service.driver.process.env for service in spec.services.values() if service.driver.process is not None]
+        envs += [workload.env for workload in spec.workloads.values()]
+        names = {value.secret for env in envs for value in env.values() if isinstance(value, Secret)}
         return sorted(filter(None, (self._environment.get(name) for name in names)), key=len, reverse=True)
 
-    def _output(self, run: Run[RunState], name: str) -> str:
-        """The last lines that the service wrote in this run, without the secrets of the system."""
-        path = None if self._logs is None else log_of(self._logs, run.id, name)
-        if path is None or not path.is_file():
+    def words(self, run: Run[RunState], name: str) -> str:
+        """The last lines that the service or workload wrote in this run into its log, without the secrets of the system."""
+        return "" if self._logs is None else self.tail(run, log_of(self._logs, run.id, name))
+
+    def tail(self, run: Run[RunState], path: Path) -> str:
+        """The last lines of a file, without the secrets of the system."""
+        if not path.is_file():
             return ""
         with path.open("rb") as log:
             skipped = max(0, path.stat().st_size - _TAIL_BYTES)
@@ -134,11 +148,6 @@ class Processes:
         for hidden in self._secrets(run):
             text = text.replace(hidden, "***")
         return " | ".join(text.split("\n")[-_TAIL_LINES - 1 :]).strip(" |")[-_TAIL_SHOWN:]
-
-
-def _named(service: Service) -> Iterator[str]:
-    process = service.driver.process
-    yield from (value.secret for value in process.env.values() if isinstance(value, Secret)) if process is not None else ()
 
 
 def spec_of(service: Service) -> documents.ProcessDriver:

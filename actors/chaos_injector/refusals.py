@@ -18,9 +18,10 @@ def refusal(view: RunState, state: ActionState, *, able: bool, rival: str | None
 def resources(system: System, request: ActionRequested) -> frozenset[str]:
     """What only one fault at a time may have: a process, a link, the packets of a service, a volume."""
     action, target = request.action, request.target
+    if action.kind == "partition" and action.spec.means == "link":
+        return frozenset(f"link {name}" for name in cut_links(system, request)) or frozenset({f"link {target}"})
     if action.kind == "partition":
-        cut = cut_links(system, request)
-        return frozenset(f"link {name}" for name in cut) or frozenset(f"network {name}" for side in sides(request) for name in side)
+        return frozenset(f"network {name}" for side in sides(request) for name in side)
     if action.spec.means == "chaos":
         return frozenset({f"{action.action} of {target}"})
     means = "process" if action.spec.means == "limit" else action.spec.means

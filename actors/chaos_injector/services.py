@@ -10,6 +10,7 @@ import structlog
 
 from actors.chaos_injector.links import PROXY, Links
 from actors.chaos_injector.processes import Processes, is_ending
+from actors.chaos_injector.workloads import Workloads
 from bus.actor import Decision, Run
 from messages.checks import Health
 from messages.fault_events import ActionDone, ActionFailed, ActionRefused, ServiceAdopted, ServiceStarted, ServiceStopped
@@ -32,8 +33,9 @@ CLOCK_SLACK = timedelta(milliseconds=100)
 class Services:
     """Owns the processes that a System describes: starts them, and leaves none behind."""
 
-    def __init__(self, processes: Processes, links: Links) -> None:
+    def __init__(self, processes: Processes, links: Links, workloads: Workloads) -> None:
         self._processes = processes
+        self._workloads = workloads
         self._links = links
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._begun = time.monotonic()
@@ -77,7 +79,8 @@ class Services:
                 if problem:
                     yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=problem)
                     return
-            yield ActionDone(action_id="services")
+            async for decision in self._begin_workloads(run, ours):
+                yield decision
 
     async def release(self, _event: ServicesReleaseRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Stop what this run started, the last level first, and whatever else carries its tags."""
@@ -88,6 +91,8 @@ class Services:
             found = () if self._knows_all(run) else tagged_processes(run.id)
             for _ in range(SWEEPS):
                 problems.clear()
+                async for decision in self._workloads.stop(run, found, problems):
+                    yield decision
                 for level in self._left(run, found):
                     for name, stopped in (await self._stop_level(run, level, problems)).items():
                         known = run.view.services.get(name)
@@ -102,6 +107,16 @@ class Services:
             else:
                 yield ActionDone(action_id="release")
 
+    async def _begin_workloads(self, run: Run[RunState], ours: dict[str, Identity]) -> AsyncIterator[Decision]:
+        """Everything is up when the workloads are."""
+        try:
+            async for decision in self._workloads.start(run, ours):
+                yield decision
+        except TargetError as error:
+            yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
+        else:
+            yield ActionDone(action_id="services")
+
     async def _open_links(self, run: Run[RunState]) -> AsyncIterator[Decision]:
         """The links are there before the services that connect over them."""
         known = run.view.links
@@ -113,20 +128,24 @@ class Services:
             yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
 
     def _may_have_begun(self, run: Run[RunState], names: Iterable[str]) -> bool:
-        """Whether a service may run of which the journal does not know: one that was started just before an injector or a handler died."""
-        if all(name in run.view.services for name in names):
+        """Whether a process may run of which the journal does not know: one that was started just before an injector or a handler died."""
+        known = {*run.view.services, *run.view.workloads}
+        if known.issuperset(names) and known.issuperset(run.view.system.spec.workloads):
             return False
         return run.id in self._tried or run.view.requests["services"].requested < run.instant(self._begun) + CLOCK_SLACK
 
     def _knows_all(self, run: Run[RunState]) -> bool:
-        """Whether every service has a process in the journal, so that all can be stopped in order without a search."""
+        """Whether all that is ours has a process in the journal, so that all can be stopped in order without a search."""
         known = run.view.services
+        if not run.view.workloads.keys() >= run.view.system.spec.workloads.keys():
+            return False
         return all(name in known and known[name].identity is not None for level in run.view.system.start_levels() for name in level)
 
     def _without_secrets(self, run: Run[RunState], names: Iterable[str]) -> str:
         services = run.view.system.spec.services
         missing = {name: self._processes.missing_secrets(services[name]) for name in names}
         told = [f"{name} needs the secret {secret}" for name, secrets in missing.items() for secret in secrets]
+        told += self._workloads.without_secrets(run)
         return f"{'; '.join(told)}: set it in the injector's environment" if told else ""
 
     async def _strangers(self, run: Run[RunState], names: Iterable[str], ours: dict[str, Identity]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
-from actors.chaos_injector.drivers import Done, Plan, Target
+from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.volumes import DiskFull, FillerUndo
 from messages.undo import AnyUndo
 from targets.disk import DiskFaults, supported
@@ -14,7 +14,7 @@ from targets.polling import comes_true
 POLL = 0.02
 
 
-class VolumeFaults:
+class VolumeFaults(Driver):
     """Fills the file systems of volumes. `protected` are folders whose file systems are never filled."""
 
     def __init__(self, protected: Iterable[Path]) -> None:
@@ -32,18 +32,12 @@ class VolumeFaults:
             await self._disk.inject(plan.undo)
         return ""
 
-    async def hasten(self, target: Target, plan: Plan) -> None:
-        """Nothing to do: the undo removes a file that is not yet full as well."""
-
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         if not isinstance(undo, FillerUndo):
             return Done(found=True)
         found = await self._disk.normal(undo)
         await self._disk.undo(undo)
         return Done(found=found)
-
-    async def act(self, target: Target) -> Done:
-        raise Unsupported(f"{target.action.action} does nothing to a volume")
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         return await self._disk.effect(plan.undo, within) if isinstance(plan.undo, FillerUndo) else None

@@ -14,7 +14,19 @@ from bus.errors import BusError, NoAnswer
 from bus.event_streams import EventStreams
 from bus.objects import ObjectStore
 from messages.events import RunEvent
-from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from messages.measurements import AnswerSeen, MetricSampled
+from messages.observations import (
+    EventCounted,
+    EventMatched,
+    EvidenceStored,
+    ObservedUntil,
+    OperationsSeen,
+    ProbeSummary,
+    RoleSeen,
+    ServiceDown,
+    ServiceUp,
+    StreamGap,
+)
 from messages.run_events import PhaseFinished, RunAccepted
 from targets.health import HealthProber
 
@@ -26,7 +38,20 @@ class Observer(Actor[ObserverView]):
     """
 
     name = "observer"
-    emits = (ServiceDown, ServiceUp, ProbeSummary, EventMatched, EventCounted, StreamGap, EvidenceStored, ObservedUntil)
+    emits = (
+        ServiceDown,
+        ServiceUp,
+        RoleSeen,
+        AnswerSeen,
+        ProbeSummary,
+        OperationsSeen,
+        MetricSampled,
+        EventMatched,
+        EventCounted,
+        StreamGap,
+        EvidenceStored,
+        ObservedUntil,
+    )
 
     def __init__(self, prober: HealthProber, events: EventStreams, evidence: ObjectStore) -> None:
         self._prober = prober
@@ -43,7 +68,7 @@ class Observer(Actor[ObserverView]):
         return (
             on(RunAccepted, self.prepare, lane="entity"),
             on(PhaseFinished, self.keep_evidence, lane="entity"),
-            whenever(self.report),
+            whenever(self.report, of=("scheduler", "chaos-injector"), own=False),
         )
 
     @asynccontextmanager

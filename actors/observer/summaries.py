@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from messages.histogram import Histogram
 from messages.observations import ProbeSummary
 
 SPAN = timedelta(seconds=1)
@@ -20,6 +21,8 @@ class Sampled:
     ok: bool
     missed: bool
     took: timedelta
+    latency: timedelta | None = None
+    """What it counts as, where latency is kept."""
 
 
 class Summaries:
@@ -68,7 +71,7 @@ class Summaries:
         ticks = []
         while self._ticks and self._ticks[0].at < end:
             ticks.append(self._ticks.popleft())
-        ok = sum(tick.ok for tick in ticks)
+        ok, latencies = sum(tick.ok for tick in ticks), [tick.latency for tick in ticks if tick.latency is not None]
         summary = ProbeSummary(
             probe=self._probe,
             start=self.start,
@@ -78,6 +81,7 @@ class Summaries:
             failed=len(ticks) - ok,
             missed=sum(tick.missed for tick in ticks),
             slowest=max((tick.took for tick in ticks), default=timedelta()),
+            latency=Histogram.of(latencies) if latencies else None,
         )
         self.start = end
         return summary

@@ -3,7 +3,19 @@
 from datetime import datetime
 
 from messages.events import Recorded, RunEvent
-from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from messages.measurements import AnswerSeen
+from messages.observations import (
+    EventCounted,
+    EventMatched,
+    EvidenceStored,
+    ObservedUntil,
+    OperationsSeen,
+    ProbeSummary,
+    RoleSeen,
+    ServiceDown,
+    ServiceUp,
+    StreamGap,
+)
 from runs.state import RunState
 
 
@@ -21,6 +33,12 @@ class ObserverView:
         """The newest of each claim."""
         self.sampled_until: dict[str, datetime] = {}
         """The end of each probe's newest summary."""
+        self.answered: dict[str, tuple[int, bool]] = {}
+        """How often the answers to each http claim have changed, and whether the last was good."""
+        self.roles: dict[str, int] = {}
+        """How often each service's role has changed."""
+        self.operated: dict[str, OperationsSeen] = {}
+        """The newest of each workload."""
         self.counted_until: datetime | None = None
         self.read_first: int | None = None
         """Through which sequence the event stream was read when that was said first."""
@@ -40,6 +58,12 @@ class ObserverView:
                 self.transitions[event.service] = event.number
             case ProbeSummary():
                 self.sampled_until[event.probe] = event.end
+            case AnswerSeen():
+                self.answered[event.assertion] = (event.number, event.ok)
+            case RoleSeen():
+                self.roles[event.service] = event.number
+            case OperationsSeen():
+                self.operated[event.workload] = event
             case EventMatched():
                 self.matched[event.assertion] = event
             case EventCounted():

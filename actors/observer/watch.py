@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from actors.observer.events import EventReading
 from actors.observer.health import Probe, Probing, bound_of
 from actors.observer.matching import Followed
+from actors.observer.sources import Sources
 from actors.observer.transitions import Change
 from actors.observer.view import ObserverView
 from actors.observer.watermarks import OFTEN, SELDOM, edges, ends, finished_stages, interval, next_after, stage_name
 from bus.actor import Decision, Run
 from bus.cancelling import end
 from bus.event_streams import EventStreams
-from messages.claims import Window
+from messages.claims import LatencyClaim, Window
+from messages.claims.latency import durations
+from messages.histogram import Histogram
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -38,6 +41,7 @@ class Watch:
         self._run = run
         self._view = run.view
         self._probing = Probing(prober, run, self._news)
+        self._sources = Sources(prober, run, self._news)
         self.events = EventReading(streams, run, self._news, self._fresh)
         self.evidence: dict[str, EvidenceStored] = {}
         """What was stored and is still to be said."""
@@ -49,7 +53,7 @@ class Watch:
     async def work(self) -> None:
         """Observe until stopped."""
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(self._probing.run()), tasks.create_task(self.events.run())]
+            work = [tasks.create_task(work) for work in (self._probing.run(), self._sources.run(), self.events.run())]
             try:
                 await self._stopped.wait()
             finally:
@@ -81,11 +85,13 @@ class Watch:
         state = self._view.state
         if "release" in state.requests or state.finished is not None:
             self._probing.stop()
-        probes, events, through = self._probing.until, self.events.until, self.events.through
+            self._sources.stop()
+        probes, events, through = self._sampled_until(), self.events.until, self.events.through
         self.events.pause = interval(state).total_seconds()
         if state.finished is None:
             yield from self._changes()
             yield from self._gaps()
+            yield from self._sources.decisions()
             yield (*self._summaries(), *self._matched(events, through), *self._counted(events))
             yield from self._marks(probes, events if self.events.subjects else None, through)
         yield from self._stored()
@@ -94,11 +100,19 @@ class Watch:
         """Aim at the next known end; when to look again if nothing happens."""
         known, now = ends(self._view.state), self._run.now()
         mark = self._view.mark
-        self._probing.aim(next_after(known, mark.probes if mark else None))
+        goal = next_after(known, mark.probes if mark else None)
+        self._probing.aim(goal)
+        self._sources.plan(goal)
         self.events.aim(next_after(known, self.events.until))
         coming = next_after(known, now)
         soon = now + interval(self._view.state)
         return min(soon, coming) if coming is not None else soon
+
+    def _sampled_until(self) -> datetime | None:
+        """Every sample that was due before this instant was judged, and what workloads say read; None where nothing is sampled yet."""
+        known = [part.until for part, is_there in ((self._probing, self._probing.probes), (self._sources, self._sources.any)) if is_there]
+        found = [until for until in known if until is not None]
+        return min(found) if found and len(found) == len(known) else None
 
     def _news(self) -> None:
         self._run.wake_at(self._run.now())
@@ -201,7 +215,17 @@ class Watch:
             last=counted.tally.last,
             kept=counted.tally.kept,
             keys=counted.tally.keys,
+            values=counted.tally.values,
+            reference=self._reference(followed) if read[2] else None,
         )
+
+    def _reference(self, followed: Followed) -> Histogram | None:
+        """The durations in the phase that a latency claim is compared with."""
+        claim, stages = followed.claim, self._view.state.stages
+        stage = stages.get(claim.compare or "") if isinstance(claim, LatencyClaim) else None
+        if stage is None or stage.finished is None:
+            return None
+        return durations(row[5] for row in followed.between(stage.started, stage.finished))
 
     def _counted(self, until: datetime | None) -> list[EventCounted]:
         return self.events.counting.through(until, self._view.counted_until) if until is not None else []
@@ -220,7 +244,7 @@ class Watch:
             self._marked_at = now
 
     def _passed(self, probes: datetime | None, events: datetime | None, instant: datetime) -> bool:
-        probed = not self._probing.probes or self._probing.over or (probes is not None and probes >= instant)
+        probed = not (self._probing.probes or self._sources.any) or self._probing.over or (probes is not None and probes >= instant)
         return probed and (not self.events.subjects or (events is not None and events >= instant))
 
     def _crossed(self, probes: datetime | None) -> bool:

@@ -1,6 +1,7 @@
-"""The reporter: what a journal says of its run, as JSON, JUnit XML and one page of HTML."""
+"""The reporter: what a journal says of its run, as JSON, JUnit XML, one page of HTML, Markdown and text."""
 
 from actors.reporter.actor import Reporter
-from actors.reporter.rendering import FORMATS, render
+from actors.reporter.plain import brief
+from actors.reporter.rendering import FORMATS, STORED, render
 
-__all__ = ["FORMATS", "Reporter", "render"]
+__all__ = ["FORMATS", "STORED", "Reporter", "brief", "render"]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from actors.reporter.rendering import FORMATS, render
+from actors.reporter.rendering import FORMATS, STORED, render
 from bus.actor import Actor, Run, Subscription, on
 from bus.objects import ObjectStore
 from messages.judgements import Artefact, ReportPublished
@@ -19,6 +19,8 @@ class Reporter(Actor[ReportFold]):
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._turn = asyncio.Lock()
+        """One report is rendered at a time: several threads at it would hold up the loop, and finish no sooner."""
 
     def fold(self, run: str) -> ReportFold:
         return ReportFold(run)
@@ -27,16 +29,18 @@ class Reporter(Actor[ReportFold]):
         return (on(RunFinished, self.publish),)
 
     async def publish(self, _event: RunFinished, run: Run[ReportFold]) -> AsyncIterator[ReportPublished]:
-        """Render and store every format; two reporters of one run store the same bytes, and one of them says so."""
+        """Render and store the formats that are kept; two reporters of one run store the same bytes, and one of them says so."""
         if run.view.published is not None:
             return
-        rendered = await asyncio.to_thread(_render_all, run.view.report())
-        artefacts = []
-        for name, data in rendered.items():
-            stored = await self._store.put(f"{run.id}/{FORMATS[name]}", data)
-            artefacts.append(Artefact(format=name, name=stored.name, size=stored.size, sha256=stored.sha256))
-        yield ReportPublished(artefacts=tuple(artefacts))
+        async with self._turn:
+            rendered = await asyncio.to_thread(_render_all, run.view.report())
+        async with asyncio.TaskGroup() as tasks:
+            stores = {name: tasks.create_task(self._store.put(f"{run.id}/{FORMATS[name]}", data)) for name, data in rendered.items()}
+        told = {name: store.result() for name, store in stores.items()}
+        yield ReportPublished(
+            artefacts=tuple(Artefact(format=name, name=it.name, size=it.size, sha256=it.sha256) for name, it in told.items())
+        )
 
 
 def _render_all(report: Report) -> dict[str, bytes]:
-    return {name: render(report, name) for name in FORMATS}
+    return {name: render(report, name) for name in STORED}

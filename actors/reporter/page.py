@@ -1,67 +1,120 @@
-"""A report as one page of HTML: no script, nothing from elsewhere, every value escaped."""
+"""A report as one page of HTML: nothing from elsewhere, every value escaped, and all of it readable without the script."""
 
-from collections.abc import Iterator
+import base64
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from actors.reporter import telling
 from actors.reporter.drawing import both
+from actors.reporter.figures import tables
+from actors.reporter.plan import stages
+from actors.reporter.plots import plots
+from actors.reporter.readout import readout
 from actors.reporter.wording import clock, figure, offset, printable, stamp
 from runs.report import Report
-from runs.report_effects import FaultReport
 from runs.report_findings import AssertionDetail, Evidence
-from runs.report_values import Span
 
 LONGEST = 2_000
 """How many lines of the time line a page lists; report.json has all."""
-_ORDER = ("failed", "inconclusive", "not_judged", "not_reached", "passed")
-_WORDS = {"stop": "stopped", "kill": "killed", "pause": "paused", "restart": "restarted"}
+SAMPLES = 50
+"""How many service events a claim shows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """A figure of the first screen."""
+class Shown:
+    """An evidence as a page shows it."""
 
-    label: str
-    value: str
-    note: str = ""
-    tone: str = ""
+    id: str
+    fact: Evidence
+    samples: int
+    """How many of its service events are listed; together at most 50 for a claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A claim's window inside the run, in percent of its time, and when it was judged."""
+
+    left: float
+    width: float
+    judged: float | None
 
 
 def page(report: Report) -> bytes:
     """The page."""
-    zero = report.execution.start or report.execution.accepted
+    since = _since(report)
+    drawings = both(report)
     html = _template().render(
         r=report,
+        t=telling,
         advice=[a for a in report.recommendations if a.text != report.verdict.hint],
-        since=lambda instant: offset((instant - zero).total_seconds()) if instant and zero else "",
-        facts=list(_facts(report)),
-        disturbed=[(f, _disturbed(f)) for f in report.faults],
-        assertions=sorted(report.validation_results.assertion_details, key=lambda d: _ORDER.index(d.outcome)),
-        drawings=both(report),
+        since=since,
+        unsafe=telling.unsafe(report),
+        facts=list(telling.facts(report)),
+        disturbed=[(f, telling.became(f)) for f in report.faults],
+        assertions=telling.ordered(report),
+        drawings=drawings,
+        readout=_embedded(readout(report, plots(report))) if drawings else "",
+        curves={series.kind for plot in plots(report) for series in plot.series},
+        tables=tables(report),
+        stages=stages(report),
         timeline=report.timeline[:LONGEST],
         left_out=max(len(report.timeline) - LONGEST, 0),
         evidence=lambda ids: _evidence(report, ids),
-        claim=_claim,
+        bar=lambda detail: _bar(report, detail),
+        closer=telling.closer(report),
+        css=_asset("style.css"),
+        script=_asset("script.js"),
+        script_hash=_hash(_asset("script.js")),
     )
     return html.encode()
 
 
 @cache
-def _template() -> Template:
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("actors.reporter", ""),
+        loader=PackageLoader("actors.reporter", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clock": clock, "stamp": stamp, "offset": offset, "figure": figure, "words": _words}
-    return environment.get_template("report.html")
+    filters: dict[str, Callable[..., str]] = {"clock": clock, "stamp": stamp, "offset": offset, "figure": figure, "words": _words}
+    environment.filters |= filters | {"px": _px, "fit": _fit}
+    return environment
+
+
+@cache
+def _template() -> Template:
+    return _environment().get_template("report.html")
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """A file of ours, to be part of the page as it is."""
+    loader = _environment().loader
+    return Markup(loader.get_source(_environment(), name)[0] if loader else "")  # noqa: S704 - our own file
+
+
+def _hash(script: str) -> str:
+    """What a content security policy calls the script; no other one may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _embedded(value: dict[str, object]) -> Markup:
+    """JSON that cannot end the element it stands in."""
+    text = printable(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    for letter, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(letter, escaped)
+    return Markup(text)  # noqa: S704 - escaped above
 
 
 def _clean(value: Any) -> Any:
@@ -72,82 +125,37 @@ def _words(value: str) -> str:
     return value.replace("_", " ")
 
 
-def _facts(report: Report) -> Iterator[Fact]:
-    results, impact = report.validation_results, report.system_impact
-    told = ", ".join(
-        f"{count} {word}"
-        for word, count in (
-            ("failed", results.failed_assertions),
-            ("inconclusive", results.inconclusive_assertions),
-            ("not reached", results.not_reached_assertions),
-            ("not judged", results.not_judged_assertions),
-        )
-        if count
-    )
-    tone = "bad" if results.failed_assertions else "warn" if told else "good" if results.total_assertions else ""
-    yield Fact("Assertions", f"{results.passed_assertions} / {results.total_assertions}", told or "passed", tone)
-    worst = max(impact.recovery_times.items(), key=lambda item: item[1].seconds, default=None)
-    slowest = next((f for f in report.faults if worst and f.target == worst[0] and f.time_to_recover == worst[1]), None)
-    yield Fact("Recovery", worst[1].text if worst else "—", _recovery_note(slowest) if slowest else "none measured")
-    down = max(impact.services, key=lambda s: s.downtime.seconds, default=None)
-    if down is not None and down.downtimes:
-        yield Fact("Longest down", down.downtime.text, f"{down.service}, healthy {down.availability or 0:.1%}")
-    else:
-        looked = any(s.availability is not None for s in impact.services)
-        yield Fact("Longest down", "0s" if looked else "—", "no service was seen down" if looked else "no service was watched")
-    rate = impact.throughput
-    if rate is not None and rate.change_percent is not None:
-        yield Fact(
-            "Events while disturbed", f"{rate.change_percent:+.0f} %", f"{figure(rate.before)}/s before, {figure(rate.during)}/s during"
-        )
-    else:
-        yield Fact("Service events", figure(report.metrics.service_events.total), f"{len(report.metrics.service_events.by_type)} types")
-    took = report.execution.duration
-    yield Fact("Duration", took.text if took else "—", f"{sum(1 for p in report.execution.phases if p.start)} stages")
+def _px(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
 
 
-def _recovery_note(fault: FaultReport) -> str:
-    if _held(fault) and fault.undo_to_recover is not None:
-        return f"{fault.target}, {fault.undo_to_recover.text} after the undo"
-    return f"{fault.target}{' ±' + fault.error_bound.text if fault.error_bound else ''}"
+def _fit(name: str, letters: int) -> str:
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
 
 
-def _disturbed(fault: FaultReport) -> str:
-    """What became of a fault, in a sentence."""
-    if fault.requested is None:
-        return "was not reached"
-    if fault.injected is None:
-        return f"was not injected: {fault.error}" if fault.error else "was not injected"
-    told = [f"was {_WORDS.get(fault.action, fault.action)} in phase {fault.phase}"]
-    if fault.effective is not None and fault.time_to_effect is not None:
-        told.append(f"effective after {fault.time_to_effect.text} ({fault.effect})")
-    else:
-        told.append("but no effect was seen")
-    if fault.time_to_recover is not None:
-        told.append(_recovered(fault, fault.time_to_recover))
-    elif fault.status == "not undone":
-        told.append(f"and could not be undone: {fault.error}")
-    elif fault.effective is not None:
-        told.append("and was not seen to recover")
-    return ", ".join(told)
+def _since(report: Report) -> Callable[[datetime | None], str]:
+    zero = report.execution.start or report.execution.accepted
+    return lambda instant: offset((instant - zero).total_seconds()) if instant and zero else ""
 
 
-def _recovered(fault: FaultReport, took: Span) -> str:
-    bound = f" (±{fault.error_bound.text})" if fault.error_bound else ""
-    if _held(fault) and fault.undo_to_recover is not None:
-        return f"healthy again {fault.undo_to_recover.text}{bound} after the undo, {took.text} in all"
-    by = {"itself": ", by itself", "undo": ", by the undo", "operator": ", by an operator"}.get(fault.restored_by or "", "")
-    return f"healthy again after {took.text}{bound}{by}"
+def _evidence(report: Report, ids: tuple[str, ...]) -> list[Shown]:
+    left, found = SAMPLES, []
+    for name in ids:
+        fact = report.evidence.get(name, Evidence(event=name))
+        samples = min(left, len(fact.matches))
+        left -= samples
+        found.append(Shown(name, fact, samples))
+    return found
 
 
-def _held(fault: FaultReport) -> bool:
-    """Whether it was the undo that let its target recover."""
-    return fault.restored_by == "undo" and fault.reverted_by != "itself"
+def _bar(report: Report, detail: AssertionDetail) -> Bar | None:
+    start, end = report.execution.start, report.execution.end or report.journal.last
+    if start is None or end is None or end <= start or detail.opened is None:
+        return None
+    whole = (end - start).total_seconds()
 
+    def share(instant: datetime) -> float:
+        return round(min(max((instant - start).total_seconds() / whole, 0), 1) * 100, 1)
 
-def _evidence(report: Report, ids: tuple[str, ...]) -> list[tuple[str, Evidence]]:
-    return [(name, report.evidence.get(name, Evidence(event=name))) for name in ids]
-
-
-def _claim(detail: AssertionDetail) -> str:
-    return f"{detail.type}, {'phase ' + detail.phase if detail.phase else 'whole run'}"
+    left, right = share(detail.opened), share(detail.closes or end)
+    return Bar(left, max(right - left, 1.0), share(detail.timestamp) if detail.timestamp else None)

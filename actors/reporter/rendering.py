@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from actors.reporter.junit import junit
+from actors.reporter.markdown import markdown
 from actors.reporter.page import page
+from actors.reporter.plain import plain
 from runs.report import Report
 
 
@@ -16,9 +18,13 @@ _RENDERERS: dict[str, tuple[str, Callable[[Report], bytes]]] = {
     "json": ("report.json", document),
     "html": ("report.html", page),
     "junit": ("junit.xml", junit),
+    "markdown": ("report.md", markdown),
+    "text": ("report.txt", plain),
 }
 FORMATS: dict[str, str] = {name: file for name, (file, _) in _RENDERERS.items()}
-"""The formats, and the name of the file that each is stored as."""
+"""The formats, and the name of a file of each."""
+STORED = ("json", "html", "junit")
+"""Those that are kept at the run's end; the others are made when somebody asks."""
 
 
 def render(report: Report, format: str) -> bytes:  # noqa: A002 - the command line's own word

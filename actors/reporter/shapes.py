@@ -34,9 +34,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point of one kind, with a tooltip."""
+    """A point of one kind, with a tooltip, and what it leads to on the page."""
 
     x: float
     y: float
     kind: str
     title: str
+    leads_to: str = ""

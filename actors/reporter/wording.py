@@ -16,6 +16,14 @@ def clock(instant: datetime | None) -> str:
     return instant.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3] if instant else "—"
 
 
+MINUS = "\u2212"
+
+
+def signed(number: str) -> str:
+    """A number with the sign of its own width."""
+    return number.replace("-", MINUS)
+
+
 def stamp(instant: datetime | None) -> str:
     """Date and time in UTC, to the second."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if instant else "—"
@@ -52,3 +60,17 @@ def figure(number: float) -> str:
     if number >= 100 or number == int(number):
         return f"{number:,.0f}".replace(",", "\u202f")
     return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+
+
+def seconds(length: float) -> str:
+    """A length of time in the unit that fits, with the digits that matter: 0.4 ms, 12 ms, 1.25 s, 3.1 min."""
+    if length < 0.001:
+        return f"{length * 1000:.1f} ms"
+    if length < 1:
+        return f"{length * 1000:.0f} ms"
+    return f"{length:.2f} s" if length < 60 else f"{length / 60:.1f} min"
+
+
+def share(part: float) -> str:
+    """A share of the time, never rounded up to all of it."""
+    return "100 %" if part == 1 else f"{min(part, 0.999):.1%}".replace("%", " %")

@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from actors.scheduler.decide import decide, start
+from actors.scheduler.systems import Systems
 from bus.actor import Actor, Decision, Run, Subscription, whenever
 from bus.keys import Keys
 from messages.events import RunEvent
@@ -62,15 +63,16 @@ class Scheduler(Actor[RunState]):
     )
 
     def __init__(self, systems: Keys, finished: Callable[[str], Awaitable[bool]]) -> None:
-        self._systems = systems
-        self._finished = finished
+        self._keys = systems
+        self._systems = Systems(systems, finished)
         self._waiting: dict[str, dict[str, Run[RunState]]] = {}
+        self._freed: set[str] = set()
 
     def fold(self, run: str) -> RunState:
         return RunState(run)
 
     def subscriptions(self) -> tuple[Subscription, ...]:
-        return (whenever(self.advance, of=("scheduler", "chaos-injector", "validator", "control")),)
+        return (whenever(self.advance, of=("scheduler", "chaos-injector", "validator", "control"), own=False),)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -80,74 +82,71 @@ class Scheduler(Actor[RunState]):
             watch.cancel()
 
     async def advance(self, _event: RunEvent | None, run: Run[RunState]) -> AsyncIterator[Decision]:
-        """Store what follows from the journal as it is now."""
-        state = run.view
-        decision = decide(state, run.now())
-        if decision.wake is not None:
-            run.wake_at(decision.wake)
-        if decision.wants_system:
-            behind = await self._take(state, run)
-            if behind is None:
-                yield start(state)
+        """Store what follows from the journal as it is now, and what follows from that."""
+        while True:
+            state = run.view
+            decision = decide(state, run.now())
+            if decision.wake is not None:
+                run.wake_at(decision.wake)
+            if decision.wants_system:
+                behind = await self._take(state, run)
+                if behind is None:
+                    yield start(state)
+                    continue
+                run.wake_at(run.now() + LOOK_AGAIN)
+                if state.waiting is None:
+                    yield RunWaiting(behind=behind, why=_why(state))
                 return
-            run.wake_at(run.now() + LOOK_AGAIN)
-            if state.waiting is None:
-                yield RunWaiting(behind=behind, why=f"one run at a time on {state.system.name}")
-            return
-        if decision.events:
+            if not decision.events:
+                break
             yield decision.events
         if run.view.finished is not None:
             await self._free(run.view)
 
     async def _take(self, state: RunState, run: Run[RunState]) -> str | None:
-        """Take the run's system; None when it has it, else the run that has it."""
-        system = state.system.name
+        """Take the run's system; None when it has it, else a run that it waits for. First accepted is first served."""
+        system, shared = state.system.name, is_shared(state)
         queue = self._waiting.setdefault(system, {})
         queue[state.id] = run
-        first = min(queue.values(), key=lambda waiting: waiting.view.accepted_sequence)
-        if first.id != state.id:
-            return first.id
-        if await self._systems.create(system, state.id.encode()) is None:
-            behind = await self._holder(system)
-            if behind is None:
-                return await self._take(state, run)
-            if behind != state.id:
-                return behind
-        queue.pop(state.id, None)
-        self._wake(system)
-        return None
-
-    async def _holder(self, system: str) -> str | None:
-        """The run that has the system; one that is finished and was not freed, because its scheduler died, is freed here."""
-        held = await self._systems.get(system)
-        if held is None:
-            return None
-        holder = held.value.decode()
-        if await self._finished(holder):
-            await self._systems.delete(system, held.revision)
-            return None
-        return holder
+        ahead = [other.view for other in queue.values() if other.view.accepted_sequence < state.accepted_sequence]
+        first = min((view for view in ahead if not (shared and is_shared(view))), key=lambda view: view.accepted_sequence, default=None)
+        behind = first.id if first is not None else await self._systems.take(system, state.id, shared=shared)
+        if behind is None:
+            queue.pop(state.id, None)
+        return behind
 
     async def _free(self, state: RunState) -> None:
         """Free the system of a finished run, so that the next one can have it."""
         system = state.system.name
         self._waiting.get(system, {}).pop(state.id, None)
-        held = await self._systems.get(system)
-        if held is not None and held.value.decode() == state.id:
-            await self._systems.delete(system, held.revision)
+        if state.id not in self._freed:
+            await self._systems.leave(system, state.id)
+            self._freed.add(state.id)
         self._wake(system)
 
     async def _watch_systems(self) -> None:
-        async for system, value in self._systems.watch(">"):
+        async for system, value in self._keys.watch(">"):
             if value is None:
                 self._wake(system)
 
     def _wake(self, system: str) -> None:
-        waiting = self._waiting.get(system)
-        if waiting:
-            first = min(waiting.values(), key=lambda run: run.view.accepted_sequence)
-            first.wake_at(first.now())
+        """Let the first that waits look again, and with one that shares all that do."""
+        waiting = sorted(self._waiting.get(system, {}).values(), key=lambda run: run.view.accepted_sequence)
+        for run in waiting:
+            run.wake_at(run.now())
+            if not is_shared(run.view):
+                break
 
     def closed(self, run: str) -> None:
+        self._freed.discard(run)
         for waiting in self._waiting.values():
             waiting.pop(run, None)
+
+
+def is_shared(state: RunState) -> bool:
+    """Whether the run goes on beside others of its system: both documents must say so."""
+    return state.scenario.spec.concurrency == state.system.spec.concurrency == "shared"
+
+
+def _why(state: RunState) -> str:
+    return f"one run at a time on {state.system.name}" if not is_shared(state) else f"{state.system.name} is not shared by the run that has it"

@@ -100,13 +100,13 @@ def _watch_clocks(state: RunState, now: datetime, decision: Decision) -> None:
             limit = action.undo_requested + UNDO_BUDGET
             _expire(decision, now, limit, name, Reason.REVERT_FAILED, "the undo was not confirmed in time")
     services = state.requests.get("services")
-    if services is not None and services.outcome is None and not state.services:
+    if services is not None and services.outcome is None and not (state.services or state.workloads):
         _expire(
             decision, now, services.requested + NO_ANSWER, "services", Reason.NO_TARGET, "no injector that can start the services answered"
         )
     release = state.requests.get("release")
     if release is not None and release.outcome is None:
-        budget = RELEASE_BUDGET + _grace(state) if state.services else NO_ANSWER
+        budget = RELEASE_BUDGET + _grace(state) if state.services or state.workloads else NO_ANSWER
         _expire(decision, now, release.requested + budget, "release", Reason.REVERT_FAILED, "the services were not stopped in time")
     decision.events += deadlines(state, now, decision.wakes)
 

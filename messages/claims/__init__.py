@@ -13,9 +13,16 @@ from messages.claims.continuity import ContinuityClaim
 from messages.claims.event import EventClaim
 from messages.claims.health import HealthClaim
 from messages.claims.history import FaultHistory, History, Judgement, Sampled, ServiceHistory, Transition, Window, inconclusive
+from messages.claims.http import HttpClaim
+from messages.claims.latency import LatencyClaim
+from messages.claims.measured import Measured, MeasuredSpan, Scrape
+from messages.claims.metric import MetricClaim
 from messages.claims.recovery import RecoveryClaim
 
-AnyClaim = Annotated[AuditClaim | ContinuityClaim | EventClaim | HealthClaim | RecoveryClaim, Field(discriminator="type")]
+AnyClaim = Annotated[
+    AuditClaim | ContinuityClaim | EventClaim | HealthClaim | HttpClaim | LatencyClaim | MetricClaim | RecoveryClaim,
+    Field(discriminator="type"),
+]
 
 __all__ = [
     "AnyClaim",
@@ -26,12 +33,18 @@ __all__ = [
     "FaultHistory",
     "HealthClaim",
     "History",
+    "HttpClaim",
     "Judgement",
+    "LatencyClaim",
     "Matcher",
+    "Measured",
+    "MeasuredSpan",
+    "MetricClaim",
     "Problem",
     "RecoveryClaim",
     "Sampled",
     "Scope",
+    "Scrape",
     "ServiceEvent",
     "ServiceHistory",
     "Tally",

@@ -1,6 +1,6 @@
 """What every claim has in common: its words in the language, what it follows, and how its judge is asked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from messages.claims.history import MOMENTS, History, Judgement, inconclusive
 from messages.expressions import Bindings, ExpressionError, compiled
+from messages.histogram import Histogram
 from messages.observations import KeyCounts, Match
 from messages.values import Document, Duration, Token
 from messages.verdicts import Reason
@@ -74,6 +75,11 @@ class Tally:
         """What became of each key, for a claim that follows keys."""
         return None
 
+    @property
+    def values(self) -> Histogram | None:
+        """The durations that were read, for a claim about them."""
+        return None
+
 
 class Matcher:
     """Finds the service events that a claim is about. Matches every event of the types it names."""
@@ -113,6 +119,12 @@ class Scope:
     """Each fault's id, its target and its action."""
     phase: str | None
     """The phase that the claim stands in; None for one over the whole run."""
+    earlier: tuple[str, ...] | None = None
+    """The phases that are over before the claim's window may open; here and below None is: not known."""
+    probes: Collection[str] | None = None
+    workloads: Collection[str] | None = None
+    metrics: Collection[str] | None = None
+    """Services that have a metrics endpoint."""
 
 
 class Claim(Document):
@@ -224,6 +236,8 @@ def expression_problems(key: str, source: str, *variables: str) -> Iterator[Prob
             yield Problem((key,), f"there is no variable {name!r} in this expression", nearest(name, known))
 
 
+ONE_OF_THEM = "one-of-them"
+"""What the target of a fault is called as long as it is one of several services, and which one is not chosen."""
 Targets = Token | tuple[Token, ...]
 """A service's name, or several; `all` is every service of the system."""
 

@@ -1,9 +1,11 @@
 """What a judge may look at: plain facts of one run, and what it says. Nothing here knows where the facts come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from messages.claims.measured import Measured, Scrape
 from messages.observations import EventMatched, Match
 from messages.values import Duration
 from messages.verdicts import Reason, Verdict
@@ -124,6 +126,14 @@ class History:
     """Up to when every service's health has been looked at."""
     excused: dict[str, tuple[tuple[datetime, datetime | None], ...]] = field(default_factory=dict)
     """Per service, the spans in which it may be sick because we made it so."""
+    phases: Mapping[str, Window] = field(default_factory=dict)
+    """When each phase of the scenario was."""
+    measured: Measured | None = None
+    """What the probe or the workload that the claim names has measured."""
+    answers: ServiceHistory = _UNKNOWN
+    """What the claim was answered that asks over HTTP by itself."""
+    scrapes: tuple[Scrape, ...] = ()
+    """The metrics that were scraped for this claim."""
     max_gap: timedelta = timedelta(seconds=3)
     stable: timedelta = timedelta()
     steady: bool = False

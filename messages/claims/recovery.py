@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from messages.claims.claim import Claim, Problem, Scope, nearest, target_problems
+from messages.claims.claim import ONE_OF_THEM, Claim, Problem, Scope, nearest, target_problems
 from messages.claims.history import FaultHistory, History, Judgement, ServiceHistory, Transition, Window, failed, inconclusive, passed
 from messages.values import Duration, Token, brief, format_duration
 from messages.verdicts import Reason
@@ -23,7 +23,8 @@ class RecoveryClaim(Claim):
     """The fault's target passes its health checks again within this time from the start of the driver's call."""
 
     type: Literal["recovery"]
-    target: Token
+    target: Token | None = None
+    """The service that recovers; by default the one that the fault is on, which of a live target is known when it is chosen."""
     of: Token = ""
     """The fault's id. May be left out when there is one fault on the target."""
     within: Duration
@@ -43,6 +44,8 @@ class RecoveryClaim(Claim):
         fault = history.faults.get(self.of)
         if fault is None:
             return None
+        if self.target is None:
+            return self.model_copy(update={"target": fault.target}).judge(history)
         if fault.refused is not None:
             return inconclusive(Reason.NO_EFFECT, f"{self.of} was never injected: {fault.refused}", fault.evidence.get("refused", ""))
         if fault.effect_missed or (fault.effective is None and fault.gone is not None):
@@ -51,8 +54,12 @@ class RecoveryClaim(Claim):
             return None
         return self._judge_time(history, fault, Effect(fault.called, fault.effective, fault.called + self.within))
 
+    @property
+    def _whom(self) -> str:
+        return self.target or ""
+
     def _judge_time(self, history: History, fault: FaultHistory, effect: "Effect") -> Judgement | None:
-        service = history.service(self.target)
+        service = history.service(self._whom)
         base: tuple[str, ...] = (fault.evidence.get("injected", ""), fault.evidence.get("effective", ""))
         down = _death(service, fault, effect)
         if down is not None:
@@ -69,7 +76,7 @@ class RecoveryClaim(Claim):
         if not history.probes_passed(looked):
             return None
         if not any(s.ok for s in service.within(effect.effective, looked + _MOMENT)):
-            return inconclusive(Reason.NO_SAMPLES, f"{self.target} was never seen healthy after {self.of}", *base)
+            return inconclusive(Reason.NO_SAMPLES, f"{self._whom} was never seen healthy after {self.of}", *base)
         evidence = (*base, fault.evidence.get("gone", ""), *(s.evidence for s in service.within(effect.effective, looked + _MOMENT)[-1:]))
         return self._judge_moment(history, fault, effect, Recovered(fault.gone, PROBED, evidence))
 
@@ -81,7 +88,7 @@ class RecoveryClaim(Claim):
         if wrong is None:
             return None
         span = max(moment - effect.called, timedelta())
-        told = f"{self.target} recovered in {brief(span)} (±{brief(bound)})"
+        told = f"{self._whom} recovered in {brief(span)} (±{brief(bound)})"
         if wrong:
             return failed(f"{told}, but {wrong}", *evidence, took=span, error_bound=bound)
         return passed(f"{told}, at most {format_duration(self.within)} allowed", *evidence, took=span, error_bound=bound)
@@ -92,11 +99,11 @@ class RecoveryClaim(Claim):
             return None
         if fault.due is not None and fault.due + LATE < effect.deadline and not fault.undone_by(fault.due + LATE):
             return self._judge_late_undo(fault, effect, recovered.evidence)
-        if history.service(self.target).unsampled(effect.called, effect.deadline) > history.max_gap:
-            told = f"{self.target} was not watched all the time in which it should have recovered"
+        if history.service(self._whom).unsampled(effect.called, effect.deadline) > history.max_gap:
+            told = f"{self._whom} was not watched all the time in which it should have recovered"
             return inconclusive(Reason.GAP, told, *recovered.evidence)
         took = brief(recovered.at - effect.called) if recovered.at else f"more than {format_duration(self.within)}"
-        told = f"{self.target} needed {took} to recover, at most {format_duration(self.within)} allowed"
+        told = f"{self._whom} needed {took} to recover, at most {format_duration(self.within)} allowed"
         return failed(told, *recovered.evidence)
 
     def _judge_late_undo(self, fault: FaultHistory, effect: "Effect", evidence: tuple[str, ...]) -> Judgement | None:
@@ -104,7 +111,7 @@ class RecoveryClaim(Claim):
         if fault.reverted is None or fault.due is None:
             return None
         late = brief(fault.reverted - fault.due)
-        told = f"{self.of} was undone {late} after its time, so {self.target} could not recover by {brief(effect.deadline - effect.called)}"
+        told = f"{self.of} was undone {late} after its time, so {self._whom} could not recover by {brief(effect.deadline - effect.called)}"
         return inconclusive(Reason.GAP, told, *evidence)
 
     def _restored_wrongly(self, fault: FaultHistory) -> str | None:
@@ -122,25 +129,43 @@ class RecoveryClaim(Claim):
         return Window(fault.requested, fault.called + self.within if fault.called else None)
 
     def summary(self) -> str:
-        return self.description or f"{self.target} recovers from {self.of} within {format_duration(self.within)}"
+        whom = self.target or f"the target of {self.of}"
+        return self.description or f"{whom} recovers from {self.of} within {format_duration(self.within)}"
 
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
-        yield from target_problems("target", self.target, scope)
+        if self.target is not None:
+            yield from target_problems("target", self.target, scope)
         for word in ("during", "after", "before"):
             if getattr(self, word) is not None:
                 yield Problem((word,), "a recovery claim counts from its own fault", "name the fault with `of`")
+        yield from self._fault_problems(scope)
+
+    def _fault_problems(self, scope: Scope) -> Iterator[Problem]:
         mine = [name for name, (target, _) in scope.faults.items() if target == self.target]
-        if not self.of:
+        if not self.of and self.target is None:
+            yield Problem(("of",), "the claim names neither a fault nor its target", "add of: and the fault's id")
+        elif not self.of:
             right = f"write of: {mine[0]}" if mine else "add an action with this target"
             yield Problem(("of",), f"there are {len(mine)} faults on {self.target!r}, so the claim must name one", right)
         elif self.of not in scope.faults:
             yield Problem(("of",), f"there is no fault with the id {self.of!r}", nearest(self.of, scope.faults))
-        elif scope.faults[self.of][0] != self.target:
-            yield Problem(("of",), f"{self.of!r} is a fault on {scope.faults[self.of][0]!r}", nearest(self.target, mine))
-        elif scope.faults[self.of][1] in STAYS_DOWN and self.by is None:
+        else:
+            yield from self._target_problems(scope, *scope.faults[self.of])
+
+    def _target_problems(self, scope: Scope, target: str, action: str) -> Iterator[Problem]:
+        """Whether the target is the service that the fault is on; where it is on none, which recovers must be said."""
+        if self.target is None and target not in {ONE_OF_THEM, *scope.services}:
+            yield Problem((), f"{self.of!r} is on no service, so the claim must say which one recovers", "add target: and a service")
+        elif self.target is not None and target in scope.services and target != self.target:
+            mine = [name for name, (other, _) in scope.faults.items() if other == self.target]
+            yield Problem(("of",), f"{self.of!r} is a fault on {target!r}", nearest(self.target, mine))
+        elif self.target is not None and target == ONE_OF_THEM:
+            what = f"nobody knows before which service {self.of!r} will be on"
+            yield Problem(("target",), what, "take `target` out: it is the one that is picked")
+        elif action in STAYS_DOWN and self.by is None:
             right = "add by: undo, by: itself or by: any"
-            yield Problem(("by",), f"{scope.faults[self.of][1]} leaves the target down, so the claim must say who brings it back", right)
+            yield Problem(("by",), f"{action} leaves the target down, so the claim must say who brings it back", right)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ async def main() -> None:
         Path(MARKER).touch()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = await asyncio.start_server(answer, "127.0.0.1", PORT)
+    server = await asyncio.start_server(answer, os.environ.get("BIND", "127.0.0.1"), PORT)
     async with server, asyncio.TaskGroup() as tasks:
         sender = tasks.create_task(send_events()) if EVENTS else None
         while os.environ.get("BUSY") and not stop.is_set():

@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,9 @@ async def round_trip(address: str) -> float:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"GET /health HTTP/1.0\r\n\r\n")
-            answer = await reader.read()
-            writer.close()
+            with closing(writer):
+                writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+                answer = await reader.read()
             return time.monotonic() - begin if answer else float("inf")
     return float("inf")
 

@@ -1,0 +1,90 @@
+"""Disturbing the packets of services that have network namespaces of their own."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from actors.chaos_injector.drivers import Done, Driver, Plan, Target
+from messages.actions.network import NetworkDrop, NetworkLatency, NetworkLoss, NetworkPartition, NetworkReject, NetworkUndo
+from messages.checks import Health
+from messages.undo import AnyUndo
+from runs.disturbing import sides
+from targets.errors import Unsupported
+from targets.network.addresses import addresses_of
+from targets.network.errors import HostNamespace
+from targets.network.faults import NetworkFaults as Packets
+from targets.network.faults import Place
+from targets.network.namespaces import namespace_of
+from targets.network.support import supported
+from targets.polling import comes_true
+
+POLL = 0.05
+
+
+class NetworkFaults(Driver):
+    """Loses, refuses and delays packets of services, and parts them, by rules in their namespaces."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._packets = Packets(environment=environment)
+
+    async def plan(self, target: Target) -> Plan:
+        told, missing = target.action.told, supported(target.action.action)
+        if missing is not None:
+            raise Unsupported(missing)
+        if isinstance(told, NetworkPartition):
+            one, other = sides(target.request)
+            parted = (tuple(_place(target, name) for name in one), tuple(_place(target, name) for name in other))
+            return Plan(await self._packets.parting(told, parted, run=target.run, fault=target.fault))
+        if not isinstance(told, NetworkDrop | NetworkLatency | NetworkLoss | NetworkReject):
+            raise Unsupported(f"{target.action.action} does nothing to packets")
+        path = _address(target.service.health)
+        way = (*path, None) if path is not None else None
+        namespace = _place(target, target.name).namespace
+        return Plan(await self._packets.undo_of(told, namespace, run=target.run, fault=target.fault, path=way))
+
+    async def inject(self, target: Target, plan: Plan) -> str:
+        if isinstance(plan.undo, NetworkUndo):
+            await self._packets.inject(plan.undo)
+        return ""
+
+    async def undo(self, undo: AnyUndo, target: Target) -> Done:
+        if isinstance(undo, NetworkUndo):
+            await self._packets.undo(undo)
+        return Done()
+
+    async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
+        return await self._packets.effect(plan.undo, within) if isinstance(plan.undo, NetworkUndo) else None
+
+    async def saw_normal(self, target: Target, plan: Plan, within: timedelta) -> bool:
+        undo = plan.undo
+        return not isinstance(undo, NetworkUndo) or await comes_true(lambda: self._packets.normal(undo), within, poll=POLL)
+
+    def renew(self, undo: AnyUndo) -> None:
+        """Begin the lease of what holds packets back anew."""
+        if isinstance(undo, NetworkUndo):
+            self._packets.renew(undo)
+
+
+def _place(target: Target, name: str) -> Place:
+    process = target.current(name)
+    if process is None:
+        raise Unsupported(f"{name} is not running")
+    try:
+        return Place(namespace_of(process), addresses_of(process))
+    except HostNamespace as error:
+        told = f"{name} has no network namespace of its own; give its process `namespace: NAME` in the system (ip netns add NAME)"
+        raise Unsupported(told) from error
+
+
+def _address(health: Health | None) -> tuple[str, int] | None:
+    """Where a health check of the service connects to."""
+    if health is None:
+        return None
+    if health.http is not None:
+        parts = urlsplit(health.http.url)
+        return (parts.hostname, parts.port or 80) if parts.hostname else None
+    known = health.tcp or health.grpc
+    if known is None:
+        return None
+    host, _, port = known.address.rpartition(":")
+    return host, int(port)

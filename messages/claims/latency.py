@@ -1,0 +1,241 @@
+"""`latency`: how long most of something takes, by a probe, a workload or what events say; alone or beside an earlier phase."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import Field
+
+from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems, nearest
+from messages.claims.comparing import LatencyLimit, comparison_problems, latency_limit, reference_of
+from messages.claims.history import History, Judgement, Window, failed, inconclusive, passed
+from messages.claims.measured import Timings, together
+from messages.expressions import ExpressionError, compiled, event_types
+from messages.histogram import Histogram, bucket_of
+from messages.observations import EventMatched, Match
+from messages.values import Document, Token, brief, format_duration, parse_duration
+from messages.verdicts import Reason
+
+FEWEST = 30
+"""Samples that a percentile needs, if a higher one does not need more."""
+
+
+class EventDurations(Document):
+    """Durations that events tell of."""
+
+    where: str
+    """CEL over `event`: the events that tell one."""
+    value: str
+    """CEL over `event` that gives a duration, a text like 12ms, or a number."""
+    unit: Literal["s", "ms"] = "s"
+    """What a number counts."""
+
+
+class LatencyClaim(Claim):
+    """This percentile of all durations in the window is at most so long. What failed or was missed counts as slow."""
+
+    type: Literal["latency"]
+    probe: Token | None = None
+    """A probe of the system: from the intended start of each sample to its answer."""
+    workload: Token | None = None
+    """A workload of the system: what it says that its operations took."""
+    event: EventDurations | None = None
+    percentile: float = Field(gt=0, le=100)
+    """The share that must be as fast; 100 is the slowest of all."""
+    at_most: LatencyLimit
+    """A duration like 250ms or, with `compare`, more than there: +250ms, +50% or 2x."""
+    compare: Token | None = None
+    """An earlier phase, in which no fault was active."""
+    min_samples: int | None = Field(default=None, ge=1)
+    """How many samples there must be, in the window and in the earlier phase; by default 30, or what the percentile needs."""
+
+    @property
+    def follows_events(self) -> bool:
+        return self.event is not None
+
+    @property
+    def source(self) -> str:
+        """The probe or workload that it is about; of events there is none."""
+        return self.probe or self.workload or ""
+
+    @property
+    def fewest(self) -> int:
+        """How many samples there must be."""
+        return self.min_samples if self.min_samples is not None else max(FEWEST, needed(self.percentile))
+
+    def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher | None:
+        del services
+        return DurationMatcher(self.event) if self.event is not None else None
+
+    def judge(self, history: History) -> Judgement | None:
+        opens, closes = history.window.opens, history.window.closes
+        if opens is None or closes is None:
+            return None
+        if closes <= opens:
+            return inconclusive(Reason.NO_SAMPLES, "the window ended before it opened")
+        if not (history.events_complete if self.follows_events else history.probes_passed(closes)):
+            return None
+        found = self._timings(history, history.window)
+        return found if isinstance(found, Judgement) else self._judge_timings(history, found)
+
+    def _judge_timings(self, history: History, found: Timings) -> Judgement:
+        limit = latency_limit(self.at_most)
+        if self.compare is None:
+            allowed = timedelta(seconds=limit.at(None))
+            return self._judge_limit(found, allowed, f"at most {brief(allowed)} allowed")
+        before = self._reference(history, self.compare)
+        if isinstance(before, Judgement):
+            return before
+        normal = before.percentile(self.percentile)
+        if normal is None:
+            told = f"in the phase {self.compare} {self._name} had no good answer either ({before.slow} of {before.count} without one)"
+            return inconclusive(Reason.PRECONDITION, told, *before.evidence)
+        allowed = timedelta(seconds=max(0.0, limit.at(normal.total_seconds())))
+        told = f"at most {brief(allowed)} allowed ({brief(normal)} in {self.compare} over {before.count} samples, {limit.text})"
+        return self._judge_limit(found, allowed, told, before.evidence)
+
+    def _judge_limit(self, found: Timings, allowed: timedelta, told: str, compared: tuple[str, ...] = ()) -> Judgement:
+        measured, evidence = found.percentile(self.percentile), (*found.evidence, *compared)
+        figures: dict[str, timedelta | int | str] = {"samples": found.count, "slow": found.slow, "limit": allowed}
+        if measured is None:
+            said = (
+                f"{self._name} had no good answer ({found.slow} of {found.count} samples failed or were missed, and count as slow), {told}"
+            )
+            return failed(said, *evidence, **figures)
+        slow = f"; {found.slow} of them failed or were missed, and count as slow" if found.slow else ""
+        said = f"{self._name} is {brief(measured)} over {found.count} samples, {told}{slow}"
+        figures["measured"] = measured
+        return passed(said, *evidence, **figures) if measured <= allowed else failed(said, *evidence, **figures)
+
+    def _timings(self, history: History, window: Window, where: str = "the window") -> Timings | Judgement:
+        """The samples in a window that is over, or why they are none to judge by."""
+        found = self._told(history, where) if self.follows_events else self._sampled(history, window, where)
+        if isinstance(found, Judgement):
+            return found
+        if not found.count:
+            return inconclusive(Reason.NO_SAMPLES, f"nothing was measured in {where}", *found.evidence)
+        if found.count < self.fewest:
+            told = f"{found.count} samples in {where}, {self._name} needs {self.fewest}"
+            return inconclusive(Reason.TOO_FEW_SAMPLES, told, *found.evidence, samples=found.count)
+        return found
+
+    def _reference(self, history: History, compare: str) -> Timings | Judgement:
+        window = reference_of(compare, history)
+        return window if isinstance(window, Judgement) else self._timings(history, window, f"the phase {compare}")
+
+    def _sampled(self, history: History, window: Window, where: str) -> Timings | Judgement:
+        known, opens, closes = history.measured, window.opens, window.closes
+        if known is None or opens is None or closes is None:
+            return inconclusive(Reason.NO_SAMPLES, f"nothing is known of {self.source} in {where}")
+        found = together(known.within(opens, closes))
+        allowed = max(history.max_gap, 2 * (known.every or timedelta()))
+        unseen = known.unseen(opens, closes)
+        if unseen > allowed and (found.count or known.gaps):
+            told = f"{self.source} was not looked at for {brief(unseen)} of {where}, at most {format_duration(allowed)} may be missing"
+            return inconclusive(Reason.GAP, told, *found.evidence)
+        return found
+
+    def _told(self, history: History, where: str) -> Timings | Judgement:
+        seen, evidence = history.matched, history.matched_evidence or ""
+        if seen is None or seen.gap:
+            return inconclusive(Reason.GAP, f"part of {where} was not seen", evidence)
+        values = seen.values if where == "the window" else seen.reference
+        if seen.errors and seen.errors >= _evaluated(seen):
+            return inconclusive(Reason.JUDGE_ERROR, f"no duration could be read from any event: {seen.error}", evidence)
+        timed = values or Histogram()
+        return Timings(timed, 0, timed.count, (evidence,))
+
+    @property
+    def _name(self) -> str:
+        return f"p{self.percentile:g} of {self.source or 'the events'}"
+
+    def summary(self) -> str:
+        beside = f" of {self.compare}" if self.compare is not None else ""
+        return self.description or f"{self._name} at most {self.at_most}{beside}"
+
+    def problems(self, scope: Scope) -> Iterator[Problem]:
+        yield from super().problems(scope)
+        if sum(source is not None for source in (self.probe, self.workload, self.event)) != 1:
+            yield Problem((), "a latency is that of exactly one of probe, workload, event", "keep one of them")
+        for key, name, known in (("probe", self.probe, scope.probes), ("workload", self.workload, scope.workloads)):
+            if name is not None and known is not None and name not in known:
+                yield Problem((key,), f"the system has no {key} {name!r}", nearest(name, known))
+        if self.event is not None:
+            for key, source in (("where", self.event.where), ("value", self.event.value)):
+                yield from (Problem(("event", *p.path), p.what, p.right) for p in expression_problems(key, source))
+        if self.within is not None or self.never or self.throughout or (self.grace and self.event is not None):
+            yield Problem((), "a percentile is judged at the window's end", "take `within`, `throughout`, `never` and `grace` out")
+        if self.min_samples is not None and self.min_samples < needed(self.percentile):
+            what = f"{self.min_samples} samples have no percentile {self.percentile:g} apart from the slowest"
+            yield Problem(("min_samples",), what, f"at least {needed(self.percentile)}")
+        if self.compare is not None and self.during is None and self.after is None and scope.phase is None:
+            yield Problem(("compare",), "the window begins with the run, so no phase is over before it", "add `during` or `after`")
+        else:
+            yield from comparison_problems(self.compare, {"at_most": latency_limit(self.at_most)}, scope)
+
+
+class DurationMatcher(Matcher):
+    """Matches the events for which an expression is true, and reads their duration as the key: seconds, as text."""
+
+    def __init__(self, event: EventDurations) -> None:
+        self._where = compiled(event.where)
+        self._value = compiled(event.value)
+        self._unit = 0.001 if event.unit == "ms" else 1.0
+        self.types = event_types(event.where)
+
+    def match(self, event: ServiceEvent) -> Match | None:
+        if not self._where.holds(event.bindings):
+            return None
+        return event.matched(repr(seconds_of(self._value.evaluate(event.bindings), self._unit)))
+
+    def tally(self) -> Tally:
+        return DurationTally()
+
+
+class DurationTally(Tally):
+    """Keeps how long each match took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[int, int] = {}
+
+    def take(self, match: Match, *, in_grace: bool) -> None:
+        super().take(match, in_grace=in_grace)
+        bucket = bucket_of(timedelta(seconds=float(match.key or 0)))
+        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+
+    @property
+    def values(self) -> Histogram:
+        return Histogram(counts=dict(sorted(self._counts.items())))
+
+
+def durations(keys: Iterable[str | None]) -> Histogram:
+    """The durations that a `DurationMatcher` read."""
+    return Histogram.of(timedelta(seconds=float(key)) for key in keys if key is not None)
+
+
+def seconds_of(value: Any, unit: float) -> float:
+    """The seconds that a value of CEL says.
+
+    Raises:
+        ExpressionError: it is no duration.
+    """
+    if isinstance(value, str):
+        try:
+            value = parse_duration(value)
+        except ValueError as error:
+            raise ExpressionError(str(error)) from None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value * unit if isinstance(value, int | float) else None
+    if seconds is None or isinstance(value, bool) or not 0 <= seconds < timedelta.max.total_seconds():
+        raise ExpressionError(f"`value` gives {value!r}"[:80] + ", which is no duration")
+    return float(seconds)
+
+
+def needed(percentile: float) -> int:
+    """How many samples there must be, so that one of them is beyond this percentile."""
+    return 1 if percentile >= 100 else math.ceil(round(100 / (100 - percentile), 6))
+
+
+def _evaluated(seen: EventMatched) -> int:
+    return seen.seen if seen.evaluated is None else seen.evaluated

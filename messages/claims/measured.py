@@ -1,0 +1,101 @@
+"""What was measured in a span of time: durations by probes and workloads, and scraped metrics. Plain facts for judges."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from messages.claims.spans import Span
+from messages.histogram import Histogram, rank_of
+
+NAMED = 20
+"""How many summaries a judgement names: those with the slowest samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSpan:
+    """What was measured in about a second, between two edges of windows."""
+
+    start: datetime
+    end: datetime
+    timed: Histogram
+    """How long it took, where that is known."""
+    slow: int
+    """How many had no good answer: they count as slow, whatever the limit."""
+    evidence: str
+    beside: bool = False
+    """Those that were slow are not in `timed` too."""
+
+    @property
+    def count(self) -> int:
+        """How many samples there were."""
+        return self.timed.count + (self.slow if self.beside else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that is known of one probe or workload, in order of time."""
+
+    spans: tuple[MeasuredSpan, ...] = ()
+    gaps: tuple[Span, ...] = ()
+    """When nobody looked."""
+    every: timedelta | None = None
+    """The interval of a probe. A workload speaks when it likes."""
+
+    def within(self, start: datetime, end: datetime) -> tuple[MeasuredSpan, ...]:
+        """The spans with samples that lie wholly in this one. Where two overlap (two observers at once), the first counts."""
+        found: list[MeasuredSpan] = []
+        for span in self.spans:
+            if span.start >= start and span.end <= end and span.count and (not found or span.start >= found[-1].end):
+                found.append(span)
+        return tuple(found)
+
+    def unseen(self, start: datetime, end: datetime) -> timedelta:
+        """The longest stretch between start and end in which nobody looked."""
+        longest = max((min(end, until) - max(start, since) for since, until in self.gaps), default=timedelta())
+        if self.every is None:
+            return max(longest, timedelta())
+        reached = start
+        for span in self.within(start, end):
+            longest = max(longest, span.start - reached)
+            reached = max(reached, span.end)
+        return max(longest, end - reached)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """The samples of a window, together."""
+
+    timed: Histogram
+    slow: int
+    count: int
+    evidence: tuple[str, ...]
+
+    def percentile(self, percentile: float) -> timedelta | None:
+        """What this share (0 to 100) of the samples does not exceed; None if that is one without a good answer."""
+        rank = rank_of(percentile / 100, self.count)
+        return None if rank > self.count - self.slow else self.timed.nth(rank)
+
+
+def together(spans: Iterable[MeasuredSpan]) -> Timings:
+    """The samples of all these spans."""
+    found = tuple(spans)
+    worst = sorted(found, key=lambda span: (span.slow, max(span.timed.counts, default=0)), reverse=True)[:NAMED]
+    return Timings(
+        timed=Histogram().merged(*(span.timed for span in found)),
+        slow=sum(span.slow for span in found),
+        count=sum(span.count for span in found),
+        evidence=tuple(span.evidence for span in sorted(worst, key=lambda span: span.start)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One look at a metrics endpoint: the series that a claim names, and their values."""
+
+    at: datetime
+    evidence: str
+    series: Mapping[str, float] = field(default_factory=dict)
+    beyond: int = 0
+    """How many more series it names."""
+    error: str = ""
+    """Why there was no answer that can be read."""

@@ -1,0 +1,133 @@
+"""Rules of the packet filter, iptables(8): what they say, and setting, counting and removing those that carry our comment."""
+
+import asyncio
+import ipaddress
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from messages.actions.network import Direction, Namespace, NetworkReject, Rules, Traffic
+from targets.network.errors import NetworkFailed, NoNamespace
+from targets.network.namespaces import path_to
+
+PATIENCE = timedelta(seconds=10)
+"""How long one command may take; it may have to wait for the lock of another."""
+RESET = "-m tcp --tcp-flags RST NONE -j REJECT --reject-with tcp-reset"
+"""Refuses all but resets, which would else be refused themselves."""
+_FAMILIES = (("v4", "iptables"), ("v6", "ip6tables"))
+
+
+def rules_of(namespace: Namespace, traffic: Traffic, comment: str, verdict: str) -> Rules:
+    """The rules that do this to this traffic. `verdict` is the end of a rule from its target on, such as `-j DROP`."""
+    v4, v6 = (tuple(_lines(traffic, comment, verdict, version)) for version in (4, 6))
+    return Rules(namespace=namespace, v4=v4, v6=v6 if _has_ipv6() else ())
+
+
+async def add(rules: Rules) -> None:
+    """Set the rules, each family at once, before those of others.
+
+    Raises:
+        NoNamespace: the namespace is gone.
+        NetworkFailed: iptables did not do it.
+    """
+    for family, program in _FAMILIES:
+        lines: tuple[str, ...] = getattr(rules, family)
+        if lines:
+            await _restore(rules.namespace, program, [f"-I {line}" for line in lines])
+
+
+async def remove(rules: Rules, comment: str) -> None:
+    """Remove all rules of this comment; nothing happens where there are none.
+
+    Raises:
+        NetworkFailed: iptables did not do it.
+    """
+    # Where the namespace is gone, so are its rules.
+    with suppress(NoNamespace):
+        for family, program in _FAMILIES:
+            found = [line for line, _ in await _ours(rules.namespace, program, comment)] if getattr(rules, family) else []
+            if found:
+                await _restore(rules.namespace, program, [line.replace("-A ", "-D ", 1) for line in found])
+
+
+async def count(rules: Rules, comment: str) -> tuple[int, int]:
+    """How many rules of this comment there are, and how many packets met them.
+
+    Raises:
+        NetworkFailed: iptables did not say.
+    """
+    found: list[tuple[str, int]] = []
+    with suppress(NoNamespace):
+        for family, program in _FAMILIES:
+            found += await _ours(rules.namespace, program, comment) if getattr(rules, family) else []
+    return len(found), sum(packets for _, packets in found)
+
+
+def _has_ipv6() -> bool:
+    return shutil.which("ip6tables-restore") is not None and Path("/proc/sys/net/ipv6").exists()
+
+
+def _lines(traffic: Traffic, comment: str, verdict: str, version: int) -> Iterator[str]:
+    peers: list[str | None] = [peer for peer in traffic.peers if ipaddress.ip_network(peer).version == version]
+    if traffic.peers and not peers:
+        return
+    ports = traffic.port is not None or traffic.peer_port is not None
+    refuses = isinstance(traffic, NetworkReject)
+    for chain in _chains(traffic.direction):
+        for peer in peers or [None]:
+            for protocol in ("tcp", "udp") if ports or refuses else (None,):
+                ending = RESET if refuses and protocol == "tcp" else verdict
+                yield " ".join([chain, *_match(traffic, chain, peer, protocol), f'-m comment --comment "{comment}"', ending])
+
+
+def _chains(direction: Direction) -> tuple[str, ...]:
+    return {"in": ("INPUT",), "out": ("OUTPUT",), "both": ("INPUT", "OUTPUT")}[direction]
+
+
+def _match(traffic: Traffic, chain: str, peer: str | None, protocol: str | None) -> Iterator[str]:
+    comes = chain == "INPUT"
+    # Who names peers may mean the service itself; else what it says to itself is no traffic.
+    yield f"-{'s' if comes else 'd'} {peer}" if peer is not None else f"! -{'i' if comes else 'o'} lo"
+    if protocol is not None:
+        yield f"-p {protocol}"
+    here, there = ("--dport", "--sport") if comes else ("--sport", "--dport")
+    if traffic.port is not None:
+        yield f"{here} {traffic.port}"
+    if traffic.peer_port is not None:
+        yield f"{there} {traffic.peer_port}"
+
+
+async def _ours(namespace: Namespace, program: str, comment: str) -> list[tuple[str, int]]:
+    """Our rules as the system writes them, and how many packets met each."""
+    text = await _run(namespace, [f"{program}-save", "-c", "-t", "filter"], "")
+    ours = re.compile(rf'\[(\d+):\d+\] (-A .*--comment "?{re.escape(comment)}"?(?: .*)?)')
+    return [(match[2], int(match[1])) for line in text.splitlines() if (match := ours.fullmatch(line)) is not None]
+
+
+async def _restore(namespace: Namespace, program: str, lines: list[str]) -> None:
+    text = "\n".join(["*filter", *lines, "COMMIT", ""])
+    await _run(namespace, [f"{program}-restore", "--noflush", "--wait", "5"], text)
+
+
+async def _run(namespace: Namespace, command: list[str], text: str) -> str:
+    path = path_to(namespace)
+    if path is None:
+        raise NoNamespace(namespace.path)
+    # In a thread: event loops differ in what they make of a program that ends before it has read its input.
+    return await asyncio.to_thread(_run_there, ["nsenter", f"--net={path}", *command], text)
+
+
+def _run_there(command: list[str], text: str) -> str:
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE.total_seconds(), check=False)
+    except OSError as error:
+        raise NetworkFailed(f"nsenter cannot be run: {error.strerror}") from error
+    except subprocess.TimeoutExpired:
+        raise NetworkFailed(f"{command[2]} did not end") from None
+    if done.returncode != 0:
+        raise NetworkFailed(f"{command[2]} failed: {done.stderr.strip()[:300]}")
+    return done.stdout
