@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.errors import CliError
+from messages.claims import nearest
 from messages.control import Finding, SubmitRequest
 from messages.system import System
 from scenarios.errors import DocumentErrors
 from scenarios.library import find_scenario, library_directory
-from scenarios.loader import resolve
+from scenarios.loader import Resolved, resolve
 from scenarios.reading import read
 from scenarios.systems import kind_of, load_systems, read_file, sheets, system_of
 
@@ -25,9 +27,21 @@ class Documents:
     """The text of the file that `--system` named."""
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def check(self) -> None:
-        """Raises DocumentErrors with every mistake, if there is any."""
-        resolve(self.text, file=self.file, systems=self.systems, system=self.system, variables=dict(self.variables), allow_systems=True)
+    def resolved(self, seed: int = 0) -> Resolved:
+        """Scenario and system with nothing left to look up; random plans without a seed are drawn with this one.
+
+        Raises:
+            DocumentErrors: every mistake, if there is any.
+        """
+        return resolve(
+            self.text,
+            file=self.file,
+            systems=self.systems,
+            system=self.system,
+            variables=dict(self.variables),
+            allow_systems=True,
+            seed=seed,
+        )
 
     def request(self, *, with_system: bool) -> SubmitRequest:
         """To hand them to a coordinator, the system's file with them if the coordinator does not have it."""
@@ -47,6 +61,24 @@ def load(scenario: str, system: str | None, systems: Path | None, variables: Map
         return Documents(text, file, system, known, variables=variables)
     own, system_text = load_system_file(Path(system))
     return Documents(text, file, own.name, {**known, own.name: own}, system_text, variables)
+
+
+def systems_of(system: str | None, systems: Path | None) -> dict[str, System]:
+    """The systems that a command asks about: the one that was named (by its name or its file), or all that are known here.
+
+    Raises:
+        DocumentErrors: a system has mistakes.
+        CliError: there is none of that name.
+    """
+    if system is not None and looks_like_file(system):
+        own, _ = load_system_file(Path(system))
+        return {own.name: own}
+    known = load_systems(systems or library_directory())
+    if system is None:
+        return known
+    if system not in known:
+        raise CliError(f"there is no system {system!r} here", nearest(system, known))
+    return {system: known[system]}
 
 
 def looks_like_file(system: str) -> bool:

@@ -33,6 +33,7 @@ def _examples(*lines: str) -> str:
         "test-coordinator run my-scenario.yaml --system my-system.yaml --var recovery_slo=5s",
         "test-coordinator run my-scenario.yaml --json > result.json",
         "test-coordinator run restart-during-trading --nats nats://10.0.0.5:4222",
+        "test-coordinator run my-scenario.yaml --dry-run",
     )
 )
 def run(  # noqa: PLR0913, PLR0917  each is an option
@@ -45,12 +46,15 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
     instance: options.Instance = None,
     reports: options.Reports = options.DEFAULT_REPORTS,
     *,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
     """Run a scenario and say what it came to. Without --nats everything runs in this process."""
-    from cli.run import RunRequest, run_command
+    from cli.run import RunRequest, dry_run_command, run_command
 
     request = RunRequest(scenario, system, systems, options.parse_variables(var), reports)
+    if dry_run:
+        _end(dry_run_command(request, json=json))
     _end(run_command(request, _access(nats, state, instance), json=json))
 
 
@@ -96,6 +100,22 @@ def submit(  # noqa: PLR0913  each is an option
 
     request = RunRequest(scenario, system, None, options.parse_variables(var), reports)
     _end(submit_command(request, _access(nats, state), follow=follow, json=json))
+
+
+@app.command(epilog=_examples("test-coordinator rerun last", "test-coordinator rerun last --follow"))
+def rerun(
+    run: options.RunId,
+    nats: options.Nats = None,
+    state: options.State = None,
+    *,
+    follow: Follow = False,
+    reports: options.Reports = options.DEFAULT_REPORTS,
+    json: options.Json = False,
+) -> None:
+    """Run again what a run did, with its variables and all that was drawn at random, and print the new run's id."""
+    from cli.run import rerun_command
+
+    _end(rerun_command(run, _access(nats, state), reports, follow=follow, json=json))
 
 
 @app.command(epilog=_examples("test-coordinator validate my-scenario.yaml", "test-coordinator validate scenarios/*.yaml --json"))
@@ -170,12 +190,13 @@ def abort(
     epilog=_examples(
         "test-coordinator report last",
         "test-coordinator report last --format html -o report.html",
+        "test-coordinator report last --format markdown | gh pr comment --body-file -",
         "test-coordinator report last --format junit -o -",
     )
 )
 def report(
     run: options.RunId,
-    format_: Annotated[str, typer.Option("--format", metavar="html|json|junit", help="What kind of report.")] = "json",
+    format_: Annotated[str, typer.Option("--format", metavar="html|json|junit|markdown|text", help="What kind of report.")] = "json",
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F", help="A file, or - for standard output.")] = None,
     nats: options.Nats = None,
     state: options.State = None,
@@ -194,6 +215,29 @@ def health(nats: options.Nats = None, state: options.State = None, *, json: opti
     from cli.health import health_command
 
     _end(health_command(_access(nats, state), json=json))
+
+
+@app.command(
+    epilog=_examples("test-coordinator services", "test-coordinator services my-system.yaml", "test-coordinator services trading --json")
+)
+def services(
+    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]", help="A system's name or file (default: all).")] = None,
+    systems: options.Systems = None,
+    *,
+    json: options.Json = False,
+) -> None:
+    """Show what can be done to each service, link and volume here, and why not the rest. Needs no NATS."""
+    from cli.services import services_command
+
+    _end(services_command(system, systems, json=json))
+
+
+@app.command(epilog=_examples("test-coordinator doctor", "test-coordinator doctor --json"))
+def doctor(nats: options.Nats = None, state: options.State = None, systems: options.Systems = None, *, json: options.Json = False) -> None:
+    """Look what is missing on this machine, and say what to do about it."""
+    from cli.doctor import doctor_command
+
+    _end(doctor_command(_access(nats, state), systems, json=json))
 
 
 def _access(nats: str | None, state: Path | None, instance: str | None = None) -> "Access":

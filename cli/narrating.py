@@ -60,10 +60,13 @@ def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
             return None
 
 
-def _of_fault(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
+def _of_fault(event: RunEvent) -> str | None:  # noqa: C901, PLR0911, PLR0912  one per event
     match event:
         case run_events.ActionRequested():
-            return f"{event.fault_id}: {event.action.action} {event.target}"
+            told = "".join(f", {name} {value}" for name, value in event.action.parameters.items())
+            return f"{event.fault_id}: {event.action.action} {event.target}{told}"
+        case run_events.TargetResolved():
+            return f"{event.action_id}: chose {', '.join(event.chosen) or 'none'} of {', '.join(event.candidates)}"
         case fault_events.FaultInjected():
             return f"{event.fault_id}: injected in {shown(event.took)}"
         case fault_events.FaultEffective():
@@ -88,7 +91,7 @@ def _of_fault(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
             return None
 
 
-def _of_service(event: RunEvent) -> str | None:
+def _of_service(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
     match event:
         case fault_events.ServiceStarted():
             return f"{event.service}: started ({event.identity})"
@@ -98,6 +101,12 @@ def _of_service(event: RunEvent) -> str | None:
             return f"{event.service}: down ({event.check}: {event.error})"
         case observations.ServiceUp():
             return f"{event.service}: up"
+        case fault_events.WorkloadStarted():
+            return f"{event.workload}: workload started ({event.identity})"
+        case fault_events.WorkloadDied():
+            return f"✗ {event.workload}: the workload ended by itself{': ' + event.message if event.message else ''}"
+        case observations.RoleSeen():
+            return f"{event.service}: {f'now {event.role}' if event.role else 'no role'}"
         case observations.StreamGap():
             return f"? {event.source}: not observed for {shown(event.end - event.start)}: {event.why}"
         case _:

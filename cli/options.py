@@ -29,6 +29,9 @@ State = Annotated[
 Instance = Annotated[
     str | None, typer.Option("--instance", metavar="NAME", help="Name of this instance (SERVICE_INSTANCE_NAME).", rich_help_panel=BUS)
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only print what would be done, when and to what; nothing is started.", rich_help_panel=RUNNING)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.", rich_help_panel=OUTPUT)]
 Reports = Annotated[Path, typer.Option("--reports", metavar="DIR", help="Reports are put in DIR/<run>.", rich_help_panel=OUTPUT)]
 DEFAULT_REPORTS = Path("reports")

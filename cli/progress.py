@@ -1,16 +1,24 @@
 """What a person wants to know of a run while it runs, as a fold of its journal."""
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from messages.events import Recorded, RunEvent
-from messages.observations import EventCounted, ServiceDown, ServiceUp
+from messages.observations import EventCounted, EventMatched, ServiceDown, ServiceUp
+from messages.run_events import PhaseStarted
 from messages.verdicts import Verdict
+from runs.disturbing import disturbed
 from runs.faults import ActionState
 from runs.state import AssertionState, RunState
 
 _RATE_WINDOW = timedelta(seconds=3)
+_SLIVER = 0.5
+"""Seconds, and share of a step, of which a rate says nothing: a count that was cut short would be a false peak."""
+REMEMBERED = timedelta(minutes=5)
+"""How far back the histories of services and rates go."""
+NEWEST = 50
+"""How many of the newest events are remembered."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,19 @@ class Moment:
 
     name: str
     after: timedelta
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """A fault that is on, or is undone and not yet gone."""
+
+    id: str
+    state: ActionState
+    services: tuple[str, ...]
+    """Whom it disturbs."""
+    since: datetime
+    ends: datetime | None
+    """When it will be undone; None: it ends by itself, or nobody knows yet."""
 
 
 class Progress:
@@ -30,17 +51,35 @@ class Progress:
         """Whether each service was healthy when it was last looked at."""
         self.events: Counter[str] = Counter()
         """How many service events of each type came."""
+        self.newest: deque[Recorded[RunEvent]] = deque(maxlen=NEWEST)
+        self.matched: dict[str, EventMatched] = {}
+        """What each claim has matched so far."""
+        self.bounds: dict[str, timedelta | None] = {}
+        """How long each stage may last."""
         self._recent: list[EventCounted] = []
+        self._counted: deque[EventCounted] = deque()
+        self._transitions: dict[str, list[tuple[datetime, bool]]] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in the next line."""
         self.state.apply(recorded)
+        self.newest.append(recorded)
         match recorded.event:
             case ServiceUp() | ServiceDown() as event:
                 self.services[event.service] = isinstance(event, ServiceUp)
+                self._transitions.setdefault(event.service, []).append((recorded.at - event.ago, isinstance(event, ServiceUp)))
+            case EventMatched() as event:
+                self.matched[event.assertion] = event
+            case PhaseStarted() as event:
+                self.bounds[event.phase] = event.bound
             case EventCounted() as event:
                 self.events.update(event.types)
                 self._recent = [seen for seen in self._recent if seen.end > event.end - _RATE_WINDOW] + [event]
+                self._counted.append(event)
+                while self._counted[0].end < event.end - REMEMBERED:
+                    self._counted.popleft()
+            case _:
+                pass
 
     def rate(self, kind: str, now: datetime) -> float | None:
         """Events per second lately, of the types that begin with `kind`; None when nothing was counted lately."""
@@ -49,7 +88,59 @@ class Progress:
             return None
         span = (recent[-1].end - recent[0].start).total_seconds()
         count = sum(number for seen in recent for name, number in seen.types.items() if name.startswith(kind))
-        return count / span if span > 0 else None
+        return count / span if span > _SLIVER else None
+
+    def rates(self, kind: str, now: datetime, cells: int, step: timedelta) -> list[float | None]:
+        """Events per second of one family in each of the last `cells` steps of time, the newest last."""
+        counts, lengths = [0] * cells, [0.0] * cells
+        for seen in self._counted:
+            index = cells - 1 - int((now - seen.end) / step)
+            if 0 <= index < cells:
+                counts[index] += sum(number for name, number in seen.types.items() if name.startswith(kind))
+                lengths[index] += (seen.end - seen.start).total_seconds()
+        least = step.total_seconds() * _SLIVER
+        return [count / max(length, least) if length else None for count, length in zip(counts, lengths, strict=True)]
+
+    def health(self, service: str, now: datetime, cells: int, step: timedelta) -> list[bool | None]:
+        """Whether the service was healthy all through each of the last `cells` steps, the newest last; None before it was seen."""
+        transitions = self._transitions.get(service, [])
+        found: list[bool | None] = []
+        for index in range(cells):
+            begin = now - (cells - index) * step
+            before = [up for at, up in transitions if at <= begin]
+            inside = [up for at, up in transitions if begin < at <= begin + step]
+            known = before[-1:] + inside
+            found.append(all(known) if known else None)
+        return found
+
+    def disturbances(self) -> list[Disturbance]:
+        """What is disturbed right now, the oldest first."""
+        state, found = self.state, []
+        for name, fault in state.actions.faults().items():
+            if fault.armed_at is not None and fault.gone is None and (state.finished is None or fault.revert_failed is not None):
+                found.append(Disturbance(name, fault, disturbed(state.system, fault.request), fault.armed_at, self._ends(fault)))
+        return sorted(found, key=lambda d: d.since)
+
+    def _ends(self, fault: ActionState) -> datetime | None:
+        action = fault.request.action
+        if action.spec.ends_itself or fault.reverted is not None:
+            return None
+        if action.for_ is not None:
+            return fault.injected + action.for_ if fault.injected is not None else None
+        stage, bound = self.state.stages.get(fault.request.phase), self.bounds.get(fault.request.phase)
+        return stage.started + bound if stage is not None and bound is not None else None
+
+    def left(self, now: datetime) -> tuple[timedelta | None, timedelta]:
+        """Time left in the stage that is on (None: it has no bound), and in the phases that are still to come."""
+        state = self.state
+        if state.accepted is None:
+            return None, timedelta()
+        coming = sum((p.duration or timedelta() for p in state.scenario.spec.phases if p.name not in state.stages), timedelta())
+        stage = state.stage
+        bound = self.bounds.get(stage.name) if stage is not None else None
+        if stage is None or bound is None:
+            return None, coming
+        return max(stage.started + bound - now, timedelta()), coming
 
     def busiest(self) -> str:
         """The family of event types that comes most, as `order.`; the empty text (any) before there is one."""

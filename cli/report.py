@@ -5,7 +5,7 @@ import json as jsonlib
 import sys
 from pathlib import Path
 
-from actors.reporter import FORMATS, render
+from actors.reporter import FORMATS, brief, render
 from bus.errors import ObjectMissing
 from cli.access import Access, Bus, reading
 from cli.ending import write_file
@@ -56,3 +56,10 @@ async def _content(bus: Bus, run: str, style: str) -> bytes:
         except ObjectMissing:
             pass
     return await asyncio.to_thread(render, fold.report(), style)
+
+
+async def brief_of(bus: Bus, run: str) -> str:
+    """A run that is over, in the text of its report: verdict, time line and claims."""
+    fold = ReportFold(run)
+    await bus.journal.read_runs([run], await bus.journal.last_sequence(), fold.apply)
+    return await asyncio.to_thread(brief, fold.report())

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,12 @@ from cli.access import Access, Bus, bus_at, joining, on_terminal, own_server
 from cli.documents import Documents, load
 from cli.ending import download, tell
 from cli.errors import CliError, DocumentInvalid, Exit
-from cli.following import Following, following
+from cli.following import Following, find_run, following
 from cli.looping import Signals, run_async, signals
 from cli.output import complain, say
 from cli.progress import Progress
 from cli.screen import Screen, screen
+from messages.control import SubmitReply
 from messages.run_events import RunFinished
 
 START_LIMIT = 20.0
@@ -44,8 +45,20 @@ def run_command(request: RunRequest, access: Access, *, json: bool) -> int:
     """Run the scenario here, or by the coordinator that already serves."""
     documents = request.documents()
     if access.nats is None:
-        documents.check()
+        documents.resolved()
     return run_async(_run(request, documents, access, json=json))
+
+
+def dry_run_command(request: RunRequest, *, json: bool) -> int:
+    """Only say what a run would do."""
+    from cli.plan import plan_command
+
+    return plan_command(request.documents(), json=json)
+
+
+def rerun_command(wanted: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
+    """Run again what a run did; with `follow` stay until it is over."""
+    return run_async(_rerun(wanted, access, reports, follow=follow, json=json))
 
 
 def submit_command(request: RunRequest, access: Access, *, follow: bool, json: bool) -> int:
@@ -67,9 +80,21 @@ async def _run(request: RunRequest, documents: Documents, access: Access, *, jso
 async def _submit(request: RunRequest, documents: Documents, access: Access, *, follow: bool, json: bool) -> int:
     async with joining(access) as bus:
         run = await _hand_over(bus, documents, with_system=True)
-        if follow:
-            with signals(lambda: _left_behind([run], access), Exit.ABORTED) as heard:
-                return await _see_through(bus, run, request.reports, heard, json=json)
+        return await _submitted(bus, run, access, request.reports, follow=follow, json=json)
+
+
+async def _rerun(wanted: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
+    async with joining(access) as bus:
+        before = await find_run(bus, wanted)
+        run = _taken(await _asked(bus, bus.control.rerun(before)))
+        return await _submitted(bus, run, access, reports, follow=follow, json=json)
+
+
+async def _submitted(bus: Bus, run: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
+    """Tell the run's id; with `follow` show it instead until it is over."""
+    if follow:
+        with signals(lambda: _left_behind([run], access), Exit.ABORTED) as heard:
+            return await _see_through(bus, run, reports, heard, json=json)
     say(f'{{"run_id": "{run}"}}' if json else run)
     return Exit.PASSED
 
@@ -107,14 +132,26 @@ async def _hand_over(bus: Bus, documents: Documents, *, with_system: bool) -> st
         DocumentInvalid: they have mistakes.
         CliError: nobody takes scenarios.
     """
+    return _taken(await _asked(bus, bus.control.submit(documents.request(with_system=with_system))))
+
+
+async def _asked(bus: Bus, asking: Awaitable[SubmitReply]) -> SubmitReply:
     try:
-        reply = await bus.control.submit(documents.request(with_system=with_system))
+        return await asking
     except NoAnswer as error:
         raise CliError(
             f"nobody runs the scheduler at {bus.url} in namespace {bus.namespace}",
             f"start `test-coordinator serve --nats {bus.url}`",
             Exit.UNREACHABLE,
         ) from error
+
+
+def _taken(reply: SubmitReply) -> str:
+    """The id of the run that was submitted.
+
+    Raises:
+        DocumentInvalid: its documents have mistakes.
+    """
     if reply.run_id is None:
         raise DocumentInvalid(reply.findings)
     return reply.run_id

@@ -16,6 +16,7 @@ from cli.following import find_run, following
 from cli.looping import run_async
 from cli.output import say
 from cli.progress import Progress
+from cli.report import brief_of
 from cli.screen import COLOURS, Silence, draw, screen
 from messages.control import RunSummary
 from messages.verdicts import Verdict
@@ -64,15 +65,19 @@ async def _status(wanted: str, access: Access, *, json: bool) -> int:
             details = {"message": finished.message if finished else None, "counts": progress.counts()}
             say(jsonlib.dumps({**_as_json(summary_of(progress.state)), **details}, indent=2, ensure_ascii=False))
         else:
-            Console(soft_wrap=True, highlight=False).print(draw(progress, bus.journal.clock.now()))
+            console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+            console.print(draw(progress, bus.journal.clock.now(), width=console.width))
     return Exit.PASSED
 
 
 async def _wait(wanted: str, access: Access, *, json: bool, quiet: bool) -> int:
     if access.live() is None:
-        return await _told_already(wanted, access, json=json)
+        return await _told_already(wanted, access, json=json, quiet=quiet)
     async with joining(access) as bus:
         progress = Progress(await find_run(bus, wanted))
+        if not json and not quiet and (over := (await fold_run(bus.journal, progress.state.id)).finished) is not None:
+            say(await brief_of(bus, progress.state.id))
+            return over.verdict.exit_code
         stream = sys.stderr if json else sys.stdout
         with screen(progress, bus.journal.clock.now, picture=on_terminal() and not json and not quiet, stream=stream) as shown:
             async with following(bus, progress, Silence().line if quiet else shown.line) as followed:
@@ -80,7 +85,7 @@ async def _wait(wanted: str, access: Access, *, json: bool, quiet: bool) -> int:
         return tell(followed, finished, {}, json=json)
 
 
-async def _told_already(wanted: str, access: Access, *, json: bool) -> int:
+async def _told_already(wanted: str, access: Access, *, json: bool, quiet: bool) -> int:
     """Without a coordinator at work an open run never ends."""
     async with reading(access) as bus:
         progress = Progress(await find_run(bus, wanted))
@@ -88,6 +93,9 @@ async def _told_already(wanted: str, access: Access, *, json: bool) -> int:
         if state.finished is None:
             do = f"`test-coordinator serve --state {access.folder}` takes it up"
             raise CliError(f"run {state.id} is not over, and no coordinator is at work", do, Exit.UNREACHABLE)
+        if not json and not quiet:
+            say(await brief_of(bus, state.id))
+            return state.finished.verdict.exit_code
         async with following(bus, progress, Silence().line) as followed:
             return tell(followed, await followed.over(), {}, json=json)
 

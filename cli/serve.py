@@ -33,9 +33,9 @@ async def _serve(plan: Plan, access: Access) -> int:
             url = access.nats
             if url is None:
                 url = await stack.enter_async_context(embedded(access.folder))
-            running = await stack.enter_async_context(observed(access.settings, url, plan, http=True))
+            running = await stack.enter_async_context(observed(access.settings, url, plan, http=True, grpc=True))
             await _ready(running, heard)
-            complain(f"{', '.join(plan.actors)} at work: NATS {running.connection.url}, HTTP {running.http}")
+            complain(f"{', '.join(plan.actors)} at work: NATS {running.connection.url}, HTTP {running.http}, gRPC {running.grpc}")
             await _stopped(running, heard)
             complain("stopping: open runs that no other host can take are aborted and undone first (once more leaves at once)")
             left = await drain(running, bus_stays=access.nats is not None)

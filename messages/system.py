@@ -82,6 +82,8 @@ class ChaosEndpoint(Endpoint):
 
     key: Secret | None = None
     """Sent as `X-API-Key`."""
+    calls: tuple[Token, ...] = ()
+    """The actions that it has; when left out, any may be tried."""
 
 
 class Service(Document):
