@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from actors.chaos_injector.drivers import Done, Driver, Plan, Target
-from messages.actions.chaos import ChaosSpec, ChaosUndo, Remedy, Strategy
+from messages.actions.chaos import ChaosSpec, ChaosUndo
+from messages.actions.chaos_parameters import Remedy, Strategy
 from messages.fault_events import FaultArmed
 from messages.undo import AnyUndo
 from targets.chaos_api import Active, ChaosApi, ChaosApiFailed
@@ -26,10 +27,10 @@ class ChaosFaults(Driver):
 
     async def plan(self, target: Target) -> Plan:
         api, told = self._api(target), target.action.told
-        known = tuple(one.id for one in await self._ours(api, target.action.action, ()))
         strategy = told.strategy if isinstance(told, Strategy) else None
         base = target.service.chaos.http if target.service.chaos is not None else ""
-        return Plan(ChaosUndo(service=target.name, base=base, action=target.action.action, known=known, strategy=strategy))
+        undo = ChaosUndo(service=target.name, base=base, action=target.action.action, strategy=strategy)
+        return Plan(undo.model_copy(update={"known": tuple(one.id for one in await _ours(api, undo))}))
 
     async def inject(self, target: Target, plan: Plan) -> str:
         name = await self._api(target).start(_spec(target).path, _body(target))
@@ -44,7 +45,7 @@ class ChaosFaults(Driver):
         if await api.active() is None:
             await self._clear(api, undo, target)
             return Done()
-        ours = await self._ours(api, undo.action, undo.known)
+        ours = await _ours(api, undo)
         left = [one for one in ours if not await api.stop(one)]
         if left:
             await self._clear(api, undo, target)
@@ -71,7 +72,7 @@ class ChaosFaults(Driver):
         seen: list[str] = []
 
         async def look() -> bool:
-            seen[:] = [one.id for one in await self._ours(self._api(target), undo.action, undo.known)]
+            seen[:] = [one.id for one in await _ours(self._api(target), undo)]
             return bool(seen)
 
         return f"{target.name} says that {', '.join(seen)} is active" if await comes_true(look, within, poll=POLL) else None
@@ -81,7 +82,7 @@ class ChaosFaults(Driver):
 
         async def look() -> bool:
             try:
-                return not isinstance(undo, ChaosUndo) or not await self._ours(self._api(target), undo.action, undo.known)
+                return not isinstance(undo, ChaosUndo) or not await _ours(self._api(target), undo)
             except ChaosApiFailed:
                 return False  # it may be starting again
 
@@ -95,11 +96,6 @@ class ChaosFaults(Driver):
             raise SecretMissing([chaos.key.secret])
         return ChaosApi(chaos.http, self._environment[chaos.key.secret] if chaos.key is not None else None)
 
-    async def _ours(self, api: ChaosApi, action: str, known: tuple[str, ...]) -> list[Active]:
-        """What is active of the type of this action, without what was there before."""
-        kind = _paths(action)
-        return [one for one in await api.active() or () if one.type in kind and one.id not in known]
-
     async def _clear(self, api: ChaosApi, undo: ChaosUndo, target: Target) -> None:
         """End all that the API does, unless other faults of the run need it still: then the last of them does it."""
         if not any(_on(other, undo.service) for other in target.others()):
@@ -109,7 +105,7 @@ class ChaosFaults(Driver):
         try:
             await api.start(spec.ended_by, {"strategy": undo.strategy})
         except Unsupported:
-            if await self._ours(api, undo.action, undo.known):
+            if await _ours(api, undo):
                 raise
             return Done(found=True)
         return Done()
@@ -121,11 +117,11 @@ def _spec(target: Target) -> ChaosSpec:
     return target.action.spec
 
 
-def _paths(action: str) -> frozenset[str]:
-    """How an API may name what this action starts."""
-    return frozenset(
-        {action.replace("_", "-"), action.removeprefix("exchange_").replace("_", "-"), "start" if action == "start_strategy" else ""}
-    )
+async def _ours(api: ChaosApi, undo: ChaosUndo) -> list[Active]:
+    """What is active of the type that the action starts, without what was there before it."""
+    words = {undo.strategy} if undo.strategy is not None else {undo.action, undo.action.removeprefix("exchange_")}
+    kinds = {word.replace("_", "-") for word in words}
+    return [one for one in await api.active() or () if one.type in kinds and one.id not in undo.known]
 
 
 def _body(target: Target) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _why_not(view: RunState, state: ActionState, *, able: bool, rival: str | Non
     elif not _exists(view.system, state.request):
         why = Reason.NO_TARGET, f"the system has no {state.request.action.kind} {target}"
     elif not able:
-        why = Reason.UNSUPPORTED_HERE, f"{action} is not possible here"
+        why = Reason.UNSUPPORTED_HERE, f"{state.request.action.parameters.get('wanted', action)} is not possible here"
     elif fault and rival is not None:
         why = Reason.REFUSED_LIMIT, f"a second fault on {target} while {rival} is active; let that end first, or choose another target"
     return why

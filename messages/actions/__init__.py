@@ -10,6 +10,7 @@ from messages.actions.network import NETWORK_ACTIONS
 from messages.actions.partition import PARTITION_ACTIONS
 from messages.actions.processes import PROCESS_ACTIONS
 from messages.actions.spec import ActionSpec, Means, Parameters, TargetKind
+from messages.actions.unsupported import UNSUPPORTED_ACTIONS
 from messages.actions.volumes import VOLUME_ACTIONS
 
 ACTIONS: dict[str, ActionSpec] = {
@@ -20,6 +21,7 @@ ACTIONS: dict[str, ActionSpec] = {
     **NETWORK_ACTIONS,
     **VOLUME_ACTIONS,
     **CHAOS_ACTIONS,
+    **UNSUPPORTED_ACTIONS,
 }
 """Every action by its name."""
 

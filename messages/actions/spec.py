@@ -6,9 +6,9 @@ from typing import Literal
 from messages.values import Document
 
 TargetKind = Literal["service", "link", "volume", "partition"]
-Means = Literal["process", "limit", "link", "network", "volume", "chaos"]
+Means = Literal["process", "limit", "link", "network", "volume", "chaos", "nothing"]
 """Who does it: the process driver, limits on a process, the proxy of a link, rules in a network namespace, a filler file, the
-service's own chaos API."""
+service's own chaos API; or nothing that there is."""
 
 
 class Parameters(Document):
