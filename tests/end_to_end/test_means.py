@@ -2,7 +2,9 @@
 
 import asyncio
 import resource
+import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,3 +196,46 @@ async def test_a_full_disk_is_refused_where_the_coordinator_itself_lives(arena: 
     assert ended.verdict is Verdict.INCONCLUSIVE
     assert ended.events(FaultArmed) == []
     assert list(folder.iterdir()) == []
+
+
+async def test_a_one_way_partition_loses_what_the_first_side_sends(arena: "Arena") -> None:
+    phases = f"""[{{name: chaos, assertions: [{HEALTHY}], actions: [
+        {{id: part, target: {{between: [back, front]}}, action: partition, parameters: {{one_way: true}}, for: 3s}}]}}]"""
+    services = two(arena)
+
+    run = await arena.submit(arena.document(phases, services=services, system=link(arena)))
+    opened = (await arena.wait_for(run, LinksOpened)).event
+    assert isinstance(opened, LinksOpened)
+    await arena.wait_for(run, FaultEffective, "part")
+    during = await round_trip(opened.addresses["way"])
+    ended = await arena.ended(run)
+
+    assert ended.verdict is Verdict.PASSED, ended
+    assert during == float("inf")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_volume_is_filled_and_freed(arena: "Arena", small_disk: Path) -> None:
+    phases = """[{name: chaos, actions: [{id: full, target: {volume: data}, action: disk_full, for: 2s}],
+      assertions: [{id: back, type: health, target: one, within: 5s}]}]"""
+
+    run = await arena.submit(arena.document(phases, system=f"volumes: {{data: {{service: one, path: {small_disk}}}}}"))
+    await arena.wait_for(run, FaultEffective, "full")
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "mine").write_bytes(bytes(100_000))
+    await arena.wait_for(run, FaultGone, "full")
+    (small_disk / "mine").write_bytes(bytes(100_000))
+    ended = await arena.ended(run)
+
+    assert ended.verdict is Verdict.PASSED, ended
