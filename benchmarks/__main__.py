@@ -1,44 +1,112 @@
-"""Runs every benchmark, prints a table and writes `benchmarks/latest.json`."""
+"""Runs every benchmark in a process of its own, prints a table and writes `benchmarks/latest.json`.
+
+With a benchmark's name as argument, that one alone, as JSON lines.
+"""
 
 import asyncio
+import importlib.util
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import uvloop
 
+from benchmarks import peer
+from benchmarks.latency import measure_latency, measure_real_runs
 from benchmarks.measure import Figure
-from benchmarks.runs import measure_latency, measure_throughput
+from benchmarks.noop import measure_noop, measure_together
+from benchmarks.observing import measure_observing
+from benchmarks.reporting import measure_reporting
+
+Benchmark = Callable[[Path], Awaitable[list[Figure]]]
+LIMIT = 240
+"""Seconds that one benchmark may take."""
+BENCHMARKS: dict[str, Benchmark] = {
+    "latency": measure_latency,
+    "processes": measure_real_runs,
+    "noop": measure_noop,
+    "together": measure_together,
+    "observing": measure_observing,
+    "reporting": measure_reporting,
+}
+OPTIONAL = {"proxy": "benchmarks.proxy"}
+"""Modules with a `measure(folder)` of their own."""
 
 
 def machine() -> dict[str, object]:
-    """What the figures were made on."""
+    """What the figures were made on, and what else ran there."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {"cores": os.cpu_count(), "memory_gib": round(pages / 2**30), "python": platform.python_version(), "system": platform.system()}
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(pages / 2**30),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
 
 
-async def measure() -> list[Figure]:
-    """Every figure, one benchmark after the other."""
-    figures: list[Figure] = []
-    for benchmark in (measure_throughput, measure_latency):
-        with tempfile.TemporaryDirectory() as folder:
-            figures += await benchmark(Path(folder))
-    return figures
+def names() -> list[str]:
+    """Every benchmark that is there."""
+    return [*BENCHMARKS, *(name for name, module in OPTIONAL.items() if importlib.util.find_spec(module) is not None)]
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of this name."""
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    found: Benchmark = importlib.import_module(OPTIONAL[name]).measure
+    return found
+
+
+def alone(name: str) -> None:
+    """One benchmark, here."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for figure in runner.run(_measured(benchmark(name), Path(folder))):
+            print(json.dumps(figure.as_json()))
+
+
+async def _measured(measure: Benchmark, folder: Path) -> list[Figure]:
+    return await measure(folder)
+
+
+def figures() -> Iterator[Figure]:
+    """The figures of all benchmarks, one process after the other, so that none inherits another's memory."""
+    for name in names():
+        command = [sys.executable, "-m", "benchmarks", name]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=False)
+        if done.returncode != 0:
+            print(f"{name}: ended with {done.returncode}, no figures", file=sys.stderr)
+            continue
+        yield from (Figure.read(json.loads(line)) for line in done.stdout.splitlines())
+
+
+def row(figure: Figure) -> str:
+    """A figure for people."""
+    low, high = figure.spread
+    spread = f"{low:.6g} to {high:.6g}"
+    limit = "" if figure.limit is None else f"{figure.limit} {'' if figure.met else 'MISSED'}"
+    beside = "" if figure.peer is None else f"{figure.peer} ({figure.ratio:g} times better here)"
+    return f"{figure.name:<27} {figure.value:>10.6g} {figure.unit:<6} {spread:<22} {limit:<15} {beside}".rstrip()
 
 
 def main() -> None:
     """Measure, print, write."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        figures = runner.run(measure())
+    if len(sys.argv) > 1:
+        alone(sys.argv[1])
+        return
     told = machine()
-    print(f"on {told['cores']} cores, {told['memory_gib']} GiB, Python {told['python']}\n")
-    for figure in figures:
-        print(figure.line())
-    document = {"machine": told, "figures": [figure.as_json() for figure in figures]}
+    print(f"on {told['cores']} cores, {told['memory_gib']} GiB, Python {told['python']}, load {told['load_before']}\n", flush=True)
+    found = []
+    for figure in peer.beside(figures()):
+        print(row(figure), flush=True)
+        found.append(figure.as_json())
     target = Path(__file__).with_name("latest.json")
-    target.write_text(json.dumps(document, indent=2) + "\n")
+    target.write_text(json.dumps({"machine": told, "figures": found}, indent=2) + "\n")
     print(f"\nwritten to {target.parent.name}/{target.name}")
 
 

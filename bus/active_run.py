@@ -35,6 +35,8 @@ class ActiveRun:
     """The newest sequence that the view knows of this run."""
     guards: dict[str, int] = field(default_factory=dict)
     """The newest sequence per entity that this actor wrote (`*`: any entity)."""
+    wrote: set[str] = field(default_factory=set)
+    """The ids of what this actor has written, or is about to."""
     wake: asyncio.TimerHandle | None = None
     wake_instant: datetime | None = None
     closed: bool = False

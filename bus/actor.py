@@ -77,6 +77,8 @@ class Subscription:
     lane: Literal["run", "entity", "latest"]
     of: tuple[str, ...] | None = None
     """Only what these actors wrote is news; None: what anybody wrote."""
+    own: bool = True
+    """Whether what the handler itself has stored is news to it."""
 
 
 def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["run", "entity"] = "run") -> Subscription:
@@ -84,9 +86,12 @@ def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["r
     return Subscription(type_, handler, lane)
 
 
-def whenever(handler: Callable[[RunEvent | None, Any], Outcome], *, of: tuple[str, ...] | None = None) -> Subscription:
-    """Call the handler after news in a run (of these actors), and when it asked to be woken; several news make one call."""
-    return Subscription(RunEvent, handler, "latest", of)
+def whenever(handler: Callable[[RunEvent | None, Any], Outcome], *, of: tuple[str, ...] | None = None, own: bool = True) -> Subscription:
+    """Call the handler after news in a run (of these actors), and when it asked to be woken; several news make one call.
+
+    Without `own` it is not called for what it stored itself: for one that looks again after each `yield`.
+    """
+    return Subscription(RunEvent, handler, "latest", of, own)
 
 
 class Actor(Generic[V]):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 import nats.errors
 import nats.js.errors
@@ -77,11 +78,35 @@ def without_secrets(url: str) -> str:
     return ",".join(re.sub(r"^(\w+://)?.*@", r"\1", address) for address in url.split(","))
 
 
+class _Client(Client):
+    """nats-py's own looks at every character of every header's name in every message."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        found = {}
+        for line in raw.split(b"\r\n"):
+            name, colon, value = line.partition(b":")
+            known = _header_name(name) if colon else ""
+            if known:
+                found[known] = value.strip().decode("utf-8", "replace")
+        return found
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: bytes) -> str:
+    """The name of a header; empty for what is none."""
+    try:
+        text = name.strip().decode("ascii")
+    except UnicodeDecodeError:
+        return ""
+    return "" if any(char.isspace() for char in text) else text
+
+
 class _Link:
     """One client with its callbacks, and what they have learnt."""
 
     def __init__(self, url: str, name: str, on_closed: OnClosed | None) -> None:
-        self.nc = Client()
+        self.nc = _Client()
         self.url = without_secrets(url)
         self._addresses = [address.strip() for address in url.split(",") if address.strip()]
         self._name = name

@@ -89,6 +89,10 @@ class ControlClient:
         """Run a scenario: the run's id, or every mistake in the document."""
         return await self._ask("submit", request, SubmitReply)
 
+    async def rerun(self, run_id: str) -> SubmitReply:
+        """Run again what a run did, everything that was drawn included: the new run's id, or why not."""
+        return await self._ask("rerun", _about("rerun", run_id), SubmitReply)
+
     async def validate(self, request: SubmitRequest) -> SubmitReply:
         """Only check a scenario."""
         return await self._ask("validate", request, SubmitReply)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Protocol
 
 import structlog
 from nats.errors import Error as NatsError
@@ -9,20 +10,32 @@ from nats.errors import Error as NatsError
 from bus.cancelling import leave_if_cancelled
 from bus.errors import BusError
 from bus.journal import Journal, Line
-from bus.runtime import ActorRuntime
 
 _log = structlog.get_logger()
+
+
+class Fed(Protocol):
+    """Somebody who takes in the lines of the journal: an actor at work, or who only watches."""
+
+    def begin_replay(self) -> None:
+        """What is delivered now is old."""
+
+    def end_replay(self) -> None:
+        """What is delivered now is new."""
+
+    def deliver(self, line: Line) -> None:
+        """Take in the next line of any run."""
 
 
 class Reading:
     """Feeds the actors of one host from one reader: first the open runs, then everything new."""
 
-    def __init__(self, journal: Journal, runtimes: Iterable[ActorRuntime]) -> None:
+    def __init__(self, journal: Journal, runtimes: Iterable[Fed]) -> None:
         self._journal = journal
         self._runtimes = list(runtimes)
         self.caught_up = asyncio.Event()
 
-    def leave(self, runtime: ActorRuntime) -> None:
+    def leave(self, runtime: Fed) -> None:
         """Feed this one no more."""
         if runtime in self._runtimes:
             self._runtimes.remove(runtime)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import structlog
 from nats.errors import Error as NatsError
@@ -46,14 +47,25 @@ class LostRace(Exception):
         self.sequence = sequence
 
 
+class Witness(Protocol):
+    """Told which lines are written through a journal. May neither block nor raise."""
+
+    def sending(self, identity: str) -> None:
+        """The line with this id is being written; it may be read back before that is known to be done."""
+
+    def settled(self, identity: str, *, ours: bool) -> None:
+        """It is stored, and whether this journal stored it or somebody had before; or it is not stored (not `ours`)."""
+
+
 class Journal:
     """Writes events of runs and reads them. All actors of a host share one."""
 
-    def __init__(self, connection: Connection, subjects: Subjects, stream: str, clock: ServerClock) -> None:
+    def __init__(self, connection: Connection, subjects: Subjects, stream: str, clock: ServerClock, witness: Witness | None = None) -> None:
         self._connection = connection
         self.subjects = subjects
         self.stream = stream
         self.clock = clock
+        self._witness = witness
 
     async def write(self, partition: int, run: str, actor: str, event: RunEvent, guard: Guard | None, traceparent: str | None) -> int:
         """Store an event once; its sequence. Waits over an outage of the server, by which an `ago` then grows.
@@ -61,8 +73,8 @@ class Journal:
         Raises:
             LostRace: the guard did not hold and the event is not stored.
         """
-        subject = self.subjects.event(partition, run, actor, event)
-        headers = {"Nats-Msg-Id": f"{run}.{evidence_id(actor, event)}"}
+        identity, ours = f"{run}.{evidence_id(actor, event)}", False
+        headers = {"Nats-Msg-Id": identity}
         if traceparent:
             headers["traceparent"] = traceparent
         if guard is not None:
@@ -70,19 +82,33 @@ class Journal:
                 "Nats-Expected-Last-Subject-Sequence": str(guard.last),
                 "Nats-Expected-Last-Subject-Sequence-Subject": guard.subject,
             }
-        begun, pause = time.monotonic(), 0.05
+        if self._witness is not None:
+            self._witness.sending(identity)
+        try:
+            sequence, ours = await self._store(self.subjects.event(partition, run, actor, event), event, headers, guard)
+            return sequence
+        finally:
+            if self._witness is not None:
+                self._witness.settled(identity, ours=ours)
+
+    async def _store(self, subject: str, event: RunEvent, headers: dict[str, str], guard: Guard | None) -> tuple[int, bool]:
+        """The sequence, and whether it is of this call's making: after an attempt without an answer a duplicate is."""
+        begun, pause, unsure = time.monotonic(), 0.05, False
         while True:
             await self._connected()
             try:
-                return (await self._publish(subject, _body(event, time.monotonic() - begun), headers)).seq
+                stored = await self._publish(subject, _body(event, time.monotonic() - begun), headers)
             except APIError as error:
                 if error.err_code != WRONG_LAST_SEQUENCE or guard is None:
                     raise
-                return await self._mine(guard, headers["Nats-Msg-Id"])
+                return await self._mine(guard, headers["Nats-Msg-Id"]), unsure
             except (TimeoutError, NatsError, OSError) as error:
-                _log.warning("journal.retry", run=run, actor=actor, error=str(error) or type(error).__name__)
+                _log.warning("journal.retry", subject=subject, error=str(error) or type(error).__name__)
+                unsure = True
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+            else:
+                return stored.seq, unsure or not stored.duplicate
 
     async def _connected(self) -> None:
         """What the client sends while it is disconnected is stored much later, and with an age that is wrong by then."""

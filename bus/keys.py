@@ -21,6 +21,7 @@ _WRONG_LAST_SEQUENCE = 10071
 _MARKERS = ("KV-Operation", "Nats-Marker-Reason")
 _KEY = re.compile(r"[A-Za-z0-9_=/-]+(\.[A-Za-z0-9_=/-]+)*\Z")
 _DELETED_FOR = "60s"
+_REMEMBERED = 1000
 _HEARTBEAT = 0.5
 _ANSWER_LIMIT = 2.0
 
@@ -44,6 +45,8 @@ class Keys:
         self._connection = connection
         self._stream = f"KV_{bucket}"
         self._prefix = f"$KV.{bucket}."
+        self._freed: dict[str, int] = {}
+        """The revisions at which keys were freed here: who takes one again need not look first. No more than a hint."""
 
     async def get(self, key: str) -> Entry | None:
         """What the key holds now; None when it is free: never set, deleted or expired."""
@@ -69,7 +72,12 @@ class Keys:
     async def delete(self, key: str, revision: int) -> bool:
         """Free the key if it still has this revision; False when it has changed, expired or gone."""
         free = {"KV-Operation": "PURGE", "Nats-TTL": _DELETED_FOR}
-        return await self._put(key, b"", revision, free) is not None
+        freed = await self._put(key, b"", revision, free)
+        if freed is not None:
+            self._freed[key] = freed
+            while len(self._freed) > _REMEMBERED:
+                del self._freed[next(iter(self._freed))]
+        return freed is not None
 
     async def watch(self, pattern: str = ">") -> AsyncGenerator[tuple[str, bytes | None], None]:
         """All that is there, then every change, as (key, value), None for a key that fell free. It survives a restart of the server.
@@ -95,6 +103,9 @@ class Keys:
                 await subscription.unsubscribe()
 
     async def _put_if_free(self, key: str, value: bytes, headers: dict[str, str]) -> int | None:
+        freed = self._freed.pop(key, None)
+        if freed is not None and (taken := await self._put(key, value, freed, headers)) is not None:
+            return taken
         _, revision, found = await self._last(key)
         if revision and not _is_marker(found):
             return None

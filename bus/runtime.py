@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -14,8 +15,10 @@ from bus.active_run import ActiveRun
 from bus.actor import Actor, Subscription, TimerDue
 from bus.cancelling import end
 from bus.journal import Guard, Journal, Line, LostRace
-from messages.events import RunEvent
+from bus.news import News
+from messages.events import RunEvent, evidence_id
 from messages.fault_events import HandlerFailed
+from messages.ids import trace_id_of, traceparent_of
 from messages.judgements import ReportPublished
 from messages.run_events import RunAccepted, RunFinished, SubmitRequested
 
@@ -56,6 +59,7 @@ class ActorRuntime:
         self._submitted: dict[str, Line] = {}
         """Who asked for runs that are not accepted yet."""
         self._lanes: dict[tuple[str, ...], deque[tuple[Subscription, RunEvent | None, ActiveRun]]] = {}
+        self._news = News(self._table, actor.name, self._call_latest, partial(metrics.handled, actor.name, error=False))
         self._tasks: asyncio.TaskGroup | None = None
         self._working: set[asyncio.Task[None]] = set()
         self._replaying: list[Line] | None = None
@@ -102,7 +106,7 @@ class ActorRuntime:
     def woken(self, run: ActiveRun) -> None:
         """A wake that a handler asked for has come."""
         run.stop_waking()
-        self._latest(None, run)
+        self._news.of_run(run)
 
     def busy(self) -> int:
         """How many runs are open here."""
@@ -159,15 +163,13 @@ class ActorRuntime:
             if isinstance(line.event, subscription.type):
                 lane = (run.id,) if subscription.lane == "run" else (run.id, line.entity, line.event.type_name())
                 self._enqueue(lane, subscription, line.event, run)
-        self._latest(line.event, run, line.actor)
+        self._news.of_line(line, run)
 
-    def _latest(self, event: RunEvent | None, run: ActiveRun, actor: str | None = None) -> None:
-        for index, subscription in enumerate(self._table):
-            if subscription.lane == "latest" and (actor is None or subscription.of is None or actor in subscription.of):
-                lane = (run.id, "latest", str(index))
-                waiting = self._lanes.get(lane)
-                if waiting is None or len(waiting) < 2:
-                    self._enqueue(lane, subscription, event, run)
+    def _call_latest(self, index: int, run: ActiveRun, event: RunEvent | None) -> None:
+        lane = (run.id, "latest", str(index))
+        waiting = self._lanes.get(lane)
+        if waiting is None or len(waiting) < 2:
+            self._enqueue(lane, self._table[index], event, run)
 
     def _enqueue(self, lane: tuple[str, ...], subscription: Subscription, event: RunEvent | None, run: ActiveRun) -> None:
         waiting = self._lanes.get(lane)
@@ -182,6 +184,10 @@ class ActorRuntime:
 
     async def _work(self, lane: tuple[str, ...]) -> None:
         waiting = self._lanes[lane]
+        # Of this task alone: every line that is logged in it, by whoever, says whose work it is.
+        structlog.contextvars.bind_contextvars(
+            actor=self.actor.name, run=lane[0], trace_id=trace_id_of(traceparent_of(lane[0], waiting[0][2].traceparent))
+        )
         try:
             while waiting:
                 await self._handle(*waiting[0])
@@ -201,7 +207,7 @@ class ActorRuntime:
                 self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=False)
                 if subscription.lane == "latest":
                     # What was first may be no news to it, and then nobody else would call it again.
-                    self._latest(None, run)
+                    self._news.of_run(run)
                 return
             except Exception as error:  # noqa: BLE001 - the border of supervision: whatever a handler raises is retried, then buried
                 self._metrics.handled(self.actor.name, message, time.perf_counter() - started, error=True)
@@ -257,6 +263,7 @@ class ActorRuntime:
         return Guard(subjects.of_entity(run.partition, run.id, actor, event.entity), run.guards.get(event.entity, 0))
 
     async def _write(self, run: ActiveRun, event: RunEvent, guard: Guard | None) -> int:
+        run.wrote.add(f"{run.id}.{evidence_id(self.actor.name, event)}")
         sequence = await self.journal.write(run.partition, run.id, self.actor.name, event, guard, run.traceparent)
         self._wrote(run, event.entity, sequence)
         return sequence

@@ -57,7 +57,7 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
             await web.TCPSite(runner, settings.host, port).start()
         except OSError as error:
             if wanted is not None or port == 0 or error.errno != errno.EADDRINUSE:
-                raise PortTaken(settings.host, port, error.strerror or str(error)) from error
+                raise PortTaken("HTTP_PORT", settings.host, port, error.strerror or str(error)) from error
         else:
             return
 

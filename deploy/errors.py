@@ -24,8 +24,9 @@ class SettingsInvalid(DeployError):
 class PortTaken(DeployError):
     """Nobody can listen on the port that was asked for."""
 
-    def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(f"HTTP_PORT {port} on {host} cannot be used: {why}; choose another one, or 0 for any free one")
+    def __init__(self, setting: str, host: str, port: int, why: str) -> None:
+        super().__init__(f"{setting} {port} on {host} cannot be used: {why}; choose another one, or 0 for any free one")
+        self.setting = setting
         self.host = host
         self.port = port
 

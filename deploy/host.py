@@ -33,9 +33,11 @@ from bus.runtime import Metrics, NoMetrics
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
 from deploy.errors import ActorUnknown
+from deploy.pace import keep_pace
 from deploy.presence import STOPPING, Presence, announce, this_machine, who_is_there
 from deploy.settings import CONNECT_LIMIT, Settings
 from deploy.supervision import Supervisor, Ward, persist
+from deploy.watching import Watch
 from messages.run_events import RunFinished
 from messages.system import System
 from targets.health import HealthProber
@@ -87,6 +89,7 @@ class Host:
         self.journal = journal
         self.host_id = new_host_id()
         self.http: str | None = None
+        self.grpc: str | None = None
         self.refused = refused
         """Done when the bus refuses us for good."""
         self.intake: asyncio.Task[None] | None = None
@@ -105,10 +108,11 @@ class Host:
         return {name: str(ward) for name, ward in self._supervisor.wards.items()}
 
     def checks(self) -> Mapping[str, str]:
-        """What readiness needs: NATS, and everything that runs here."""
+        """What readiness needs: NATS, that the host stays, and everything that runs here."""
         nats = "ok" if self.connection.nc.is_connected else "away"
         wards = {**self._supervisor.wards, **self.services}
-        return {"nats": nats, **{name: "ok" if ward.state == "ready" else str(ward) for name, ward in wards.items()}}
+        leaving = {"host": STOPPING} if self.stopping else {}
+        return {"nats": nats, **leaving, **{name: "ok" if ward.state == "ready" else str(ward) for name, ward in wards.items()}}
 
     async def ready(self) -> None:
         """Wait until everything that runs here is at work."""
@@ -138,13 +142,14 @@ class Host:
             version=self.settings.service_version,
             machine=self._machine,
             http=self.http,
+            grpc=self.grpc,
             actors=dict.fromkeys(self.actors(), STOPPING) if self.stopping else dict(self.actors()),
             checks=dict(self.checks()),
         )
 
 
 @asynccontextmanager
-async def host(settings: Settings, url: str, plan: Plan, metrics: Metrics | None = None) -> AsyncIterator[Host]:
+async def host(settings: Settings, url: str, plan: Plan, metrics: Metrics | None = None, watch: Watch | None = None) -> AsyncIterator[Host]:
     """Run what the plan says until the block ends. It may not be ready at once: see `Host.ready`.
 
     Raises:
@@ -158,15 +163,18 @@ async def host(settings: Settings, url: str, plan: Plan, metrics: Metrics | None
             connect(url, name=name, timeout=CONNECT_LIMIT, on_closed=lambda error: _tell(refused, error))
         )
         await ensure_topology(connection.js, names.namespace)
-        journal = Journal(connection, Subjects(names.namespace), names.runs, ServerClock())
-        await journal.last_sequence()
+        journal = Journal(connection, Subjects(names.namespace), names.runs, ServerClock(), watch)
+        last = await journal.last_sequence()
+        if watch is not None:
+            watch.begin(last, journal.clock)
         makers = await _makers(plan, connection, journal, names, url, stack)
-        supervisor = Supervisor(journal, metrics or NoMetrics(), makers)
+        supervisor = Supervisor(journal, metrics or NoMetrics(), makers, (watch,) if watch is not None else ())
         running = Host(settings, connection, journal, supervisor, refused)
         background = await stack.enter_async_context(_background())
         background.start(supervisor.run())
         if Scheduler.name in plan.actors:
             _serve_scenarios(running, plan, background)
+        keep_pace()
         background.start(announce(running.instances, settings.instance.lease_key(running.host_id), running.presence))
         yield running
 

@@ -16,7 +16,7 @@ class PrometheusMetrics:
     """Measures into a registry of its own; every sample says which service, instance and version it comes from."""
 
     def __init__(self, *, service: str, instance: str, version: str) -> None:
-        registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self._constant = _ConstantLabels(registry, {"service": service, "instance": instance, "version": version})
@@ -27,6 +27,8 @@ class PrometheusMetrics:
         self._seconds = Histogram(
             f"{prefix}_handler_duration_seconds", "How long handlers took.", handler, registry=registry, buckets=_HANDLER_BUCKETS
         )
+        self._spans = Counter(f"{prefix}_spans_exported", "Spans that the collector of traces took.", registry=registry)
+        self._spans_lost = Counter(f"{prefix}_spans_lost", "Spans that it did not take.", registry=registry)
         route = ("method", "route", "code")
         self._requests = Counter("http_requests", "HTTP requests.", route, registry=registry)
         self._request_errors = Counter("http_request_errors", "HTTP requests with a status of 400 and above.", route, registry=registry)
@@ -40,6 +42,14 @@ class PrometheusMetrics:
         self._seconds.labels(actor, message).observe(seconds)
         if error:
             self._errors.labels(actor, message).inc()
+
+    def spans_exported(self, spans: int) -> None:
+        """The collector of traces took them."""
+        self._spans.inc(spans)
+
+    def spans_lost(self, spans: int) -> None:
+        """The collector of traces did not take them, and nobody will try again."""
+        self._spans_lost.inc(spans)
 
     def requested(self, method: str, route: str, code: int, seconds: float) -> None:
         """An HTTP request was answered. `route` is a pattern of ours, never a path that a client made up."""
@@ -65,5 +75,10 @@ class _ConstantLabels(CollectorRegistry):
     def collect(self) -> Iterable[Metric]:
         for metric in self._inner.collect():
             kept = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            metric.samples = [sample._replace(labels={**self._labels, **sample.labels}) for sample in kept]
+            metric.samples = [sample._replace(labels={**self._labels, **_renamed(sample.labels)}) for sample in kept]
             yield metric
+
+
+def _renamed(labels: dict[str, str]) -> dict[str, str]:
+    """The `version` of `python_info` is Python's, not ours. A `service` of a sample stays: it is the one that was disturbed or probed."""
+    return {"python_version" if name == "version" else name: value for name, value in labels.items()}

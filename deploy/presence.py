@@ -37,6 +37,7 @@ class Presence(Message):
     machine: str = ""
     """Hosts of one machine reach each other's processes."""
     http: str | None
+    grpc: str | None = None
     actors: dict[str, str]
     checks: dict[str, str]
 

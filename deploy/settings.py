@@ -1,6 +1,8 @@
 """What the environment says about this process, read once and passed down."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +52,8 @@ class Settings(BaseSettings):
     """The address to listen on; 0.0.0.0 for all."""
     http_port: Port | None = None
     """A port from 0 to 65535; 0 picks a free one."""
+    grpc_port: Port | None = None
+    """A port from 0 to 65535; 0 picks a free one."""
     log_level: Annotated[Level | None, BeforeValidator(_upper)] = None
     """One of debug, info, warning, error, critical, in any case."""
     log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)] = None
@@ -72,6 +76,28 @@ class Settings(BaseSettings):
     def state_folder(self, chosen: Path | None, environ: dict[str, str]) -> Path:
         """Where the embedded server keeps its state: what was chosen, else STATE_DIR, else the user's state folder."""
         return chosen or self.state_dir or default_folder(self.instance.namespace, environ)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Where traces go. Its variables are OpenTelemetry's, which the services under test inherit too."""
+
+    endpoint: str
+    insecure: bool | None
+    """Without TLS; None: as the address says."""
+
+
+def read_collector(environ: Mapping[str, str]) -> Collector | None:
+    """What the environment says: OpenTelemetry's own variables, else OTEL_EXPORTER_ENDPOINT and OTEL_INSECURE. None: no traces."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or environ.get("OTEL_TRACES_EXPORTER", "").strip() == "none":
+        return None
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_ENDPOINT")
+    endpoint = next((value for name in names if (value := environ.get(name, "").strip())), "")
+    if not endpoint:
+        return None
+    names = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE", "OTEL_INSECURE")
+    insecure = next((value for name in names if (value := environ.get(name, "").strip().lower())), "")
+    return Collector(endpoint, insecure in {"true", "1", "yes"} if insecure else None)
 
 
 def read_settings(**overrides: object) -> Settings:

@@ -1,7 +1,7 @@
 """Keeping actors at work: one reader feeds them all, and who crashes comes back with a reader of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import structlog
 
 from bus.actor import Actor
 from bus.cancelling import end
-from bus.feeding import Reading
+from bus.feeding import Fed, Reading
 from bus.journal import Journal
 from bus.runtime import ActorRuntime, Metrics
 
@@ -54,8 +54,12 @@ class Ward:
 class Supervisor:
     """Keeps the actors of one host at work until it is cancelled. Nobody's crash harms another."""
 
-    def __init__(self, journal: Journal, metrics: Metrics, actors: Mapping[str, Callable[[], Actor[Any]]]) -> None:
+    def __init__(
+        self, journal: Journal, metrics: Metrics, actors: Mapping[str, Callable[[], Actor[Any]]], audience: Sequence[Fed] = ()
+    ) -> None:
+        """The `audience` reads along, but does no work."""
         self._journal = journal
+        self._audience = tuple(audience)
         self._metrics = metrics
         self._makers = actors
         self.wards = {name: Ward(name) for name in actors}
@@ -75,7 +79,7 @@ class Supervisor:
 
     async def _work(self, crew: list[Ward], outer: asyncio.TaskGroup) -> None:
         runtimes = {ward.name: ActorRuntime(self._makers[ward.name](), self._journal, self._metrics) for ward in crew}
-        reading = Reading(self._journal, runtimes.values())
+        reading = Reading(self._journal, (*runtimes.values(), *self._audience))
         opened = {ward.name: asyncio.Event() for ward in crew}
         async with asyncio.TaskGroup() as tasks:
             attending = [

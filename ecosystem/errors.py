@@ -38,3 +38,11 @@ class StateDirectoryError(StartError):
 
 class OrderError(EcosystemError):
     """A message that should be an order and is not. The sender must change it."""
+
+
+class BodyError(EcosystemError):
+    """A request's body that makes no sense or asks for too much; all that is wrong is named at once."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems

@@ -7,6 +7,8 @@ from ecosystem.journal import Journal
 
 KEEP = 20_000
 """Keys that are remembered: far more than a client can have open."""
+PENDING = "pending"
+"""The outcome that another one follows; until then its key and its event are kept."""
 
 
 class Ledger:
@@ -18,7 +20,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
         self._outcomes: dict[str, str] = {}
-        self._owed: dict[str, Event] = {}
+        self._pending: dict[str, Event] = {}
+        self._owed: dict[str, tuple[str, Event]] = {}
         for kind, key, *rest in self._journal.replay():
             if kind == "done":
                 self._enter(key, rest[0], decode_event(rest[1]))
@@ -35,31 +38,47 @@ class Ledger:
         self._journal.append("done", key, outcome, event.encoded() if event else "")
         self._enter(key, outcome, event)
 
-    def delivered(self, key: str) -> None:
-        """The event of this key is out."""
-        self._journal.append("sent", key)
-        self._owed.pop(key, None)
+    def delivered(self, event: Event) -> None:
+        """This event is out."""
+        self._journal.append("sent", event.id)
+        self._owed.pop(event.id, None)
         if self._journal.overgrown:
             self._compact()
 
-    def owed(self) -> list[tuple[str, Event]]:
+    def owed(self) -> list[Event]:
         """Events that perhaps nobody has heard, oldest first."""
-        return list(self._owed.items())
+        return [event for _, event in self._owed.values()]
+
+    def pending(self) -> dict[str, Event]:
+        """What was begun and not ended, with the event of its beginning, oldest first."""
+        return dict(self._pending)
 
     def close(self) -> None:
         self._journal.close()
 
     def _enter(self, key: str, outcome: str, event: Event | None) -> None:
         self._outcomes[key] = outcome
+        self._pending.pop(key, None)
         if event:
-            self._owed[key] = event
-        oldest = next(iter(self._outcomes))
-        if len(self._outcomes) > KEEP and oldest not in self._owed:
+            self._owed[event.id] = (key, event)
+            if outcome == PENDING:
+                self._pending[key] = event
+        while len(self._outcomes) > KEEP:
+            oldest = next(iter(self._outcomes))
+            if oldest in self._pending or oldest == next((key for key, _ in self._owed.values()), None):
+                break
             del self._outcomes[oldest]
 
     def _compact(self) -> None:
-        self._journal.rewrite(("done", key, outcome, self._text(key)) for key, outcome in self._outcomes.items())
-
-    def _text(self, key: str) -> str:
-        event = self._owed.get(key)
-        return event.encoded() if event else ""
+        owed: dict[str, list[Event]] = {}
+        for key, event in self._owed.values():
+            owed.setdefault(key, []).append(event)
+        lines: list[tuple[str, ...]] = []
+        for key, outcome in self._outcomes.items():
+            begun = self._pending.get(key)
+            *before, last = owed.get(key, [begun])
+            lines += [("done", key, PENDING, event.encoded()) for event in before if event]
+            lines.append(("done", key, outcome, last.encoded() if last else ""))
+            if last and last.id not in self._owed:
+                lines.append(("sent", last.id))
+        self._journal.rewrite(lines)

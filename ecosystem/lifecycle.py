@@ -123,12 +123,26 @@ class _Http:
         await self._runner.cleanup()
 
 
+class _Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]  # the stubs do not know it yet
+    """Says what HTTP health says."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self._service = service
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: object) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        if self._service.refusal():
+            return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+        answer: health_pb2.HealthCheckResponse = await super().Check(request, context)
+        return answer
+
+
 @asynccontextmanager
 async def _grpc(service: Service) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """The gRPC side, `grpc.health.v1.Health`: its port is taken at once; what it yields says that the service serves."""
     host, port = service.settings.host, service.settings.grpc_port
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-    servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs do not know it yet
+    servicer = _Health(service)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     try:
         server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

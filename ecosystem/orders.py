@@ -24,6 +24,8 @@ class Order:
     price: str
     type: str = "limit"
     submitted_at: str = ""
+    account: str = ""
+    """Whose order it is, as `strategy-arbitrage`."""
 
     @classmethod
     def parse(cls, document: Any) -> Self:
@@ -40,6 +42,7 @@ class Order:
             quantity=str(document.get("quantity", "")),
             price=str(document.get("price", "")),
             type=str(document.get("type", "limit")),
+            account=str(document.get("account", "")),
         )
         order.check()
         return order
@@ -52,6 +55,8 @@ class Order:
             raise OrderError("symbol must look like BTC-USD")
         if self.side not in {"buy", "sell"}:
             raise OrderError("side must be buy or sell")
+        if self.account and not ORDER_ID.fullmatch(self.account):
+            raise OrderError("account must be letters, digits, hyphens or underscores")
         if self.type != "limit":
             raise OrderError("type must be limit")
         for name, value in (("quantity", self.quantity), ("price", self.price)):

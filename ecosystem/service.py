@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from aiohttp import ClientSession, web
+from aiohttp.typedefs import Handler
 
 from ecosystem.clock import now
 from ecosystem.events import Event
@@ -13,6 +14,8 @@ from ecosystem.metrics import Metrics
 from ecosystem.outbox import Outbox
 from ecosystem.settings import Settings
 from ecosystem.switches import Switches
+
+HEALTH = "/api/v1/health"
 
 
 class Service:
@@ -66,16 +69,31 @@ class Service:
         """Who this is, as health answers and lifecycle events say it."""
         return {"service": self.settings.service, "instance": self.settings.instance}
 
+    def refusal(self) -> str:
+        """Why this request is answered with 503, empty if it is served. Asked for each; a health check is told too."""
+        return ""
+
     def application(self) -> web.Application:
         """The HTTP side."""
-        application = web.Application()
-        application.add_routes([web.get("/api/v1/health", self._health), web.get("/metrics", self._metrics), *self.routes()])
+        application = web.Application(middlewares=[self._gate])
+        application.add_routes([web.get(HEALTH, self._health), web.get("/metrics", self._metrics), *self.routes()])
         return application
 
+    @web.middleware
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        error = self.refusal() if request.path.startswith("/api/") else ""
+        if not error:
+            return await handler(request)
+        if request.path == HEALTH:
+            return self._health_answer("unhealthy")
+        return web.json_response({"error": error}, status=503)
+
     async def _health(self, _request: web.Request) -> web.Response:
-        status = "stopping" if self.stopping else "healthy"
+        return self._health_answer("stopping" if self.stopping else "healthy")
+
+    def _health_answer(self, status: str) -> web.Response:
         known = {"version": self.settings.version, "environment": self.settings.environment, "timestamp": now()}
-        return web.json_response({"status": status, **self.identity, **known}, status=503 if self.stopping else 200)
+        return web.json_response({"status": status, **self.identity, **known}, status=200 if status == "healthy" else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         self.metrics.nats_connected.set(int(self.outbox.connected))

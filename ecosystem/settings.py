@@ -11,6 +11,7 @@ from ecosystem.errors import SettingsError
 
 ENVIRONMENTS = ("development", "testing", "production", "docker")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+DAY = 86_400.0
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -35,6 +36,16 @@ class Settings:
     """Seconds between `order.submitted` and the request to the exchange (the pre-trade checks)."""
     open_orders_limit: int
     position_limit: float
+    latency_limit: float
+    """Seconds that the exchange may take to answer (95th percentile) before the risk monitor says so."""
+    clock_speed: float
+    """How much faster than the world the slow processes of the services are: at 86,400 a day of settlement takes a second."""
+    price_interval: float
+    """Seconds between two prices of an instrument."""
+    report_interval: float
+    """Seconds between two figures that a service tells about itself, as positions, backlog, spreads and execution."""
+    chaos_api_key: str
+    """What `X-API-Key` must say on /chaos; empty asks for none."""
     state_dir: Path
     log_level: str
 
@@ -70,14 +81,14 @@ class Reader:
         value = self.number(name, default, most=65535)
         return int(value) or default
 
-    def number(self, name: str, default: float, *, most: float = 1e12) -> float:
+    def number(self, name: str, default: float, *, least: float = 0, most: float = 1e12) -> float:
         value = self.text(name, str(default))
         try:
             number = float(value)
         except ValueError:
-            number = -1.0
-        if not 0 <= number <= most:
-            self.problems.append(f"{name}={value!r}: must be a number from 0 to {most:g}")
+            number = least - 1.0
+        if not least <= number <= most:
+            self.problems.append(f"{name}={value!r}: must be a number from {least:g} to {most:g}")
             return default
         return number
 
@@ -106,6 +117,11 @@ def read_settings(service: str, http_port: int, grpc_port: int, environment: Map
         order_hold=reader.number("ORDER_HOLD", 0.05, most=10),
         open_orders_limit=int(reader.number("OPEN_ORDERS_LIMIT", 1000, most=100_000)),
         position_limit=reader.number("POSITION_LIMIT", 1_000_000.0),
+        latency_limit=reader.number("LATENCY_LIMIT", 0.25, most=60),
+        clock_speed=reader.number("CLOCK_SPEED", DAY, least=1, most=1e9),
+        price_interval=reader.number("PRICE_INTERVAL", 1.0, least=0.01, most=3600),
+        report_interval=reader.number("REPORT_INTERVAL", 1.0, least=0.05, most=3600),
+        chaos_api_key=reader.text("CHAOS_API_KEY", ""),
         state_dir=Path(reader.text("STATE_DIR", f"{tempfile.gettempdir()}/ecosystem-{service}-{port}-{os.getuid()}")),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
     )

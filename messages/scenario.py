@@ -140,6 +140,16 @@ class ScenarioSpec(Document):
     """Claims over the whole run: from the first phase's start to the end of recovery."""
     finally_: tuple[Action, ...] = Field(default=(), alias="finally")
     """Always done, after the undo; no faults."""
+    duration: Duration | None = None
+    """What the phases are meant to take together. For readers: the phases' own durations count."""
+    success_criteria: tuple[str, ...] = ()
+    """The criteria of an original document. What every verdict implies is kept for readers, the others are claims too."""
+    reporting: dict[str, JsonValue] = Field(default={})
+    """What an original document wants in its report. For readers: every report has all of it."""
+    speed: Annotated[float, Field(gt=0)] = 1.0
+    """How many times as fast as written; the times of the document are divided by it already. Set when the run is accepted."""
+    held: tuple[str, ...] = ()
+    """Limits that were not divided as far, each as PATH: LIMIT. Set when the run is accepted."""
 
 
 class Scenario(Document):

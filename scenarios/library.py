@@ -6,7 +6,7 @@ from messages.claims import nearest
 from messages.control import Finding
 from scenarios.errors import DocumentErrors, finding, shown
 from scenarios.reading import read
-from scenarios.systems import SUFFIXES, kind_of, read_file, sheets
+from scenarios.systems import RUNNABLE, SUFFIXES, kind_of, read_file, sheets
 
 
 def library_directory() -> Path:
@@ -15,13 +15,13 @@ def library_directory() -> Path:
 
 
 def library_scenarios(directory: Path | None = None) -> dict[str, Path]:
-    """The files that hold a scenario, by the scenario's name."""
+    """The files that hold a scenario or template, by its name."""
     found: dict[str, Path] = {}
     for file in sorted((directory or library_directory()).iterdir()):
         if file.suffix in SUFFIXES and file.is_file():
             reading = read(read_file(file, []), str(file))
             for sheet in sheets(reading.documents, str(file), ()):
-                if kind_of(sheet) == "Scenario":
+                if kind_of(sheet) in RUNNABLE:
                     found[sheet.name or file.stem] = file
     return found
 

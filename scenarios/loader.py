@@ -8,10 +8,12 @@ from messages.claims import nearest
 from messages.control import Finding
 from messages.scenario import Scenario
 from messages.system import System
+from scenarios.drawing import draw_plans
 from scenarios.errors import DocumentErrors, finding, in_order, shown
-from scenarios.naming import Names, name_everything
+from scenarios.naming import name_everything
 from scenarios.reading import read
 from scenarios.scenario_checks import check_scenario, is_bounded
+from scenarios.selections import Names
 from scenarios.sheet import Sheet
 from scenarios.substitution import substitute
 from scenarios.systems import finished, kind_of, sheets, system_of
@@ -29,6 +31,8 @@ class Resolved:
 
     scenario: Scenario
     system: System
+    seed: int | None = None
+    """With what random plans were drawn that name no seed; None if there are none."""
 
 
 def resolve(
@@ -39,19 +43,25 @@ def resolve(
     system: str | None = None,
     variables: Mapping[str, str] | None = None,
     allow_systems: bool = False,
+    seed: int = 0,
 ) -> Resolved:
     """The scenario of a text with its system: by the name in `system`, else the one that the scenario names.
 
-    With `allow_systems` a System in the text comes before those in `systems`.
+    With `allow_systems` a System in the text comes before those in `systems`. Random plans that name no seed are drawn with `seed`.
 
     Raises:
         DocumentErrors: the text has mistakes, all of which are named.
     """
-    loading = _Loading(text, file, systems, allow_systems=allow_systems)
+    loading = _Loading(text, file, systems, allow_systems=allow_systems, seed=seed)
     loading.scenario(system, variables or {})
     if loading.resolved is None or loading.findings:
         raise DocumentErrors(loading.findings)
     return loading.resolved
+
+
+def as_text(document: Scenario | System) -> str:
+    """The document as it can be loaded again, without what it leaves unsaid."""
+    return document.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def check_text(
@@ -73,8 +83,9 @@ def check_text(
 class _Loading:
     """What one text comes to."""
 
-    def __init__(self, text: str, file: str, systems: Mapping[str, System], *, allow_systems: bool) -> None:
+    def __init__(self, text: str, file: str, systems: Mapping[str, System], *, allow_systems: bool, seed: int = 0) -> None:
         self.resolved: Resolved | None = None
+        self._seed = seed
         self._file = file
         self._systems = dict(systems)
         self._reading = read(text, file)
@@ -118,19 +129,25 @@ class _Loading:
             self.findings.append(finding(self._file, (1, 1), "there is no scenario in the text", "add a document with kind: Scenario"))
 
     def _check(self, sheet: Sheet, wanted: str | None, variables: Mapping[str, str]) -> None:
-        substitute(sheet, take_variables(sheet, variables))
-        sheet.settle()
+        self._prepare(sheet, variables)
         chosen = self._choose(sheet, wanted) if self._reading.complete else None
         bounded = is_bounded(sheet)
         if bounded:
             name_everything(sheet, Names.of(chosen) if chosen is not None else None)
         good = check_structure(sheet, Scenario)
         sheet.settle()
+        asked = bounded and draw_plans(sheet, chosen, self._seed)
         if bounded:
             check_scenario(sheet, chosen)
             check_times(sheet)
         if good and chosen is not None and not sheet.findings and not self.findings:
-            self._finish(sheet, Scenario.model_validate_json(json.dumps(sheet.data)), chosen)
+            self._finish(sheet, Scenario.model_validate_json(json.dumps(sheet.data)), chosen, self._seed if asked else None)
+
+    @staticmethod
+    def _prepare(sheet: Sheet, variables: Mapping[str, str]) -> None:
+        """Bring the document into the language's own form, without expressions."""
+        substitute(sheet, take_variables(sheet, variables))
+        sheet.settle()
 
     def _choose(self, sheet: Sheet, wanted: str | None) -> System | None:
         name = wanted if wanted is not None else sheet.spec.get("system")
@@ -155,9 +172,9 @@ class _Loading:
             self.findings += error.findings
             return None
 
-    def _finish(self, sheet: Sheet, scenario: Scenario, system: System) -> None:
+    def _finish(self, sheet: Sheet, scenario: Scenario, system: System, seed: int | None) -> None:
         size = len(scenario.model_dump_json(by_alias=True).encode()) + len(system.model_dump_json(by_alias=True).encode())
         if size > MAX_RESOLVED:
             sheet.add((), f"scenario and system have {size // 1024} KiB when resolved", f"at most {MAX_RESOLVED // 1024} KiB")
         else:
-            self.resolved = Resolved(scenario, system)
+            self.resolved = Resolved(scenario, system, seed)

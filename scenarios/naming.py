@@ -1,81 +1,27 @@
-"""Names in a document: aliases become services, `all` the services it stands for, and what has no id gets one."""
+"""Names in a scenario: targets get their final form, and what has no id gets one."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
-from messages.claims import nearest
-from messages.system import System
-from scenarios.nodes import Path
-from scenarios.parts import fault_table, groups, raw_actions, raw_claims, texts
+from scenarios.parts import Group, fault_table, faults_of, groups, named, raw_actions, raw_choices, raw_claims
+from scenarios.selections import Names, resolve_target
 from scenarios.sheet import Sheet
 
-ALL = "all"
 LONGEST = 64
 """Characters of an id."""
-MAX_TARGETS = 200
-"""Services that an action or claim may name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What the services of a system are called."""
-
-    services: tuple[str, ...]
-    monitored: tuple[str, ...]
-    aliases: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, system: System) -> "Names":
-        """The names in a system."""
-        aliases = {alias: name for name, service in system.spec.services.items() for alias in service.aliases}
-        return cls(tuple(system.spec.services), system.monitored(), aliases)
-
-    def resolve(self, word: str) -> str:
-        """The service that goes by this word; the word itself if none does."""
-        return word if word in self.services else self.aliases.get(word, word)
 
 
 def name_everything(sheet: Sheet, names: Names | None) -> None:
     """Resolve the targets of a scenario, note the ones that do not exist, and give ids to what has none."""
     for group in groups(sheet):
-        for path, action in raw_actions(group):
+        for path, action in (*raw_actions(group), *raw_choices(group)):
             resolve_target(sheet, path, action, names)
     for path, claim, _, _ in raw_claims(sheet):
         resolve_target(sheet, path, claim, names)
     _name_actions(sheet)
     _name_claims(sheet)
     _fill_recoveries(sheet)
-
-
-def resolve_target(sheet: Sheet, path: Path, item: dict[str, Any], names: Names | None) -> None:
-    """Bring `target` (or `service`, the same) of an action or claim into its final form."""
-    if "service" in item:
-        word = item.pop("service")
-        if "target" in item:
-            sheet.add((*path, "service"), "`service` is another word for `target`", "keep one of them", at_key=True)
-        item.setdefault("target", word)
-    target = item.get("target")
-    if names is None or target is None:
-        return
-    if isinstance(target, list) and len(target) > MAX_TARGETS:
-        sheet.add((*path, "target"), f"{len(target)} targets are too many", f"at most {MAX_TARGETS}")
-        item["target"] = []
-    elif isinstance(target, list):
-        item["target"] = [new for word in target for new in _expand(word, item, names)]
-    elif isinstance(target, str):
-        found = list(_expand(target, item, names))
-        item["target"] = found[0] if len(found) == 1 else found
-    for name in texts(item["target"]):
-        if name not in names.services and not sheet.full:
-            sheet.add((*path, "target"), f"the system has no service {name!r}", nearest(name[:80], names.services))
-
-
-def _expand(word: Any, item: dict[str, Any], names: Names) -> Iterable[Any]:
-    if word == ALL and item.get("type") in {None, "health"}:
-        return names.monitored if item.get("type") == "health" and names.monitored else names.services
-    return [names.resolve(word)] if isinstance(word, str) else [word]
 
 
 def unique(wanted: str, taken: set[str]) -> str:
@@ -91,17 +37,23 @@ def unique(wanted: str, taken: set[str]) -> str:
 
 def _name_actions(sheet: Sheet) -> None:
     actions = [action for group in groups(sheet) for _, action in raw_actions(group)]
-    taken = {name for action in actions if isinstance(action.get("id"), str) for name in _ids(action)}
+    taken = taken_ids(groups(sheet))
     for action in actions:
-        kind, targets = action.get("action"), texts(action.get("target"))
-        if "id" not in action and isinstance(kind, str):
-            action["id"] = unique(f"{kind}-{targets[0]}" if len(targets) == 1 else kind, taken)
-            taken.update(_ids(action))
+        if "id" not in action and isinstance(action.get("action"), str):
+            action["id"] = unique(_usual_id(action["action"], action.get("target")), taken)
+            taken.update(faults_of(action))
 
 
-def _ids(action: dict[str, Any]) -> set[str]:
-    targets = texts(action.get("target"))
-    return {action["id"], *(f"{action['id']}-{target}" for target in targets if len(targets) > 1)}
+def taken_ids(found: Iterable[Group]) -> set[str]:
+    """The ids of the actions that have one, and of their faults."""
+    actions = [action for group in found for _, action in raw_actions(group) if isinstance(action.get("id"), str)]
+    return {name for action in actions for name in (action["id"], *faults_of(action))}
+
+
+def _usual_id(kind: str, target: Any) -> str:
+    group = target.get("group") if isinstance(target, dict) else None
+    targets = [group] if isinstance(group, str) else named(target)
+    return f"{kind}-{targets[0]}" if len(targets) == 1 else kind
 
 
 def _name_claims(sheet: Sheet) -> None:

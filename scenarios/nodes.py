@@ -60,6 +60,8 @@ def place_of(root: Node, path: Path, *, at_key: bool = False) -> Place:
     """Where the value (or its key) at this path stands; of what is not there, where it would belong."""
     node, place = root, root.place
     for part in path:
+        if isinstance(part, int) and not isinstance(node, Sequence):
+            return node.place
         if isinstance(node, Mapping):
             name = part if part in node.entries else "service" if part == "target" and "service" in node.entries else None
             if name is None:

@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from messages.actions import ACTIONS
 from messages.claims import AnyClaim, Claim
-from messages.scenario import ACTIONS, Action
+from messages.claims.claim import ONE_OF_THEM
+from messages.scenario import Action, RandomAction, RandomPlan
+from messages.targets import Selection
 from messages.values import parse_duration
 from scenarios.nodes import Path
 from scenarios.sheet import Sheet
@@ -52,6 +55,20 @@ def raw_actions(group: Group) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield (*group.path, group.key, index), action
 
 
+def raw_plan(group: Group) -> tuple[Path, dict[str, Any]] | None:
+    """The random plan of a phase as it stands there, if something is still to be drawn from it."""
+    raw = group.raw.get("random") if group.is_phase else None
+    return ((*group.path, "random"), raw) if isinstance(raw, dict) and raw.get("drawn") is not True else None
+
+
+def raw_choices(group: Group) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The actions that the random plan of a phase draws from, as they stand there."""
+    path, raw = raw_plan(group) or ((), {})
+    for index, choice in enumerate(_list(raw, "among")):
+        if isinstance(choice, dict):
+            yield (*path, "among", index), choice
+
+
 def raw_claims(sheet: Sheet) -> Iterator[tuple[Path, dict[str, Any], str | None, bool]]:
     """The claims as they stand there: path, data, the phase's name, and whether it is one over the whole run."""
     holders = [(group.path, group.raw, group.name, False) for group in groups(sheet) if group.is_phase]
@@ -67,6 +84,18 @@ def actions_of(group: Group) -> Iterator[tuple[Path, Action]]:
         action = _readable(_action_type(), raw)
         if action is not None and action.action in ACTIONS:
             yield path, action
+
+
+def plan_of(raw: dict[str, Any]) -> RandomPlan | None:
+    """The random plan, if it can be read and all of its actions are known."""
+    plan = _readable(_plan_type(), raw)
+    return plan if plan is not None and all(choice.action in ACTIONS for choice in plan.among) else None
+
+
+def choice_of(raw: dict[str, Any]) -> RandomAction | None:
+    """One of the actions of a random plan, if it can be read and is known."""
+    choice = _readable(_choice_type(), raw)
+    return choice if choice is not None and choice.action in ACTIONS else None
 
 
 def claims_of(sheet: Sheet) -> Iterator[tuple[Path, Claim, str | None]]:
@@ -87,12 +116,33 @@ def fault_table(sheet: Sheet) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for group in groups(sheet):
         for _, raw in raw_actions(group):
-            action, name, targets = raw.get("action"), raw.get("id"), texts(raw.get("target"))
-            if not group.is_phase or not isinstance(action, str) or not isinstance(name, str):
-                continue
-            if action not in ACTIONS or ACTIONS[action].fault:
-                found.update({name if len(targets) == 1 else f"{name}-{target}": (target, action) for target in targets})
+            action = raw.get("action")
+            if group.is_phase and isinstance(action, str) and (action not in ACTIONS or ACTIONS[action].fault):
+                found.update({fault: (target, action) for fault, target in faults_of(raw).items()})
     return found
+
+
+def faults_of(raw: dict[str, Any]) -> dict[str, str]:
+    """The id of the fault on each target of an action, as `Action.faults` has it; empty when the action has no id."""
+    name, target = raw.get("id"), raw.get("target")
+    if not isinstance(name, str):
+        return {}
+    if isinstance(target, dict) and target.get("pick") == 1:
+        return {name: ONE_OF_THEM}
+    targets = [name] if isinstance(target, dict) and target.get("between") is not None else named(target)
+    return {name if len(targets) == 1 else f"{name}-{one}": one for one in targets}
+
+
+def named(target: Any) -> list[str]:
+    """The services, links or volumes that a target names; candidates, if it is chosen later."""
+    if not isinstance(target, dict):
+        return texts(target)
+    return next((texts(target[key]) for key in ("of", "link", "volume") if target.get(key) is not None), [])
+
+
+def selection_of(target: Any) -> Selection | None:
+    """The target as a selection; None if it is none that can be read."""
+    return _readable(_selection_type(), target) if isinstance(target, dict) else None
 
 
 def texts(value: Any) -> list[str]:
@@ -123,6 +173,21 @@ def _readable(adapter: TypeAdapter[T], raw: Any) -> T | None:
 @lru_cache
 def _action_type() -> TypeAdapter[Action]:
     return TypeAdapter(Action)
+
+
+@lru_cache
+def _selection_type() -> TypeAdapter[Selection]:
+    return TypeAdapter(Selection)
+
+
+@lru_cache
+def _plan_type() -> TypeAdapter[RandomPlan]:
+    return TypeAdapter(RandomPlan)
+
+
+@lru_cache
+def _choice_type() -> TypeAdapter[RandomAction]:
+    return TypeAdapter(RandomAction)
 
 
 @lru_cache

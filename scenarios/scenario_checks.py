@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from messages.claims import Claim, Scope, nearest
-from messages.scenario import ACTIONS, STAGES, Action
+from messages.claims import Claim, Problem, Scope, nearest
+from messages.scenario import STAGES, Action
 from messages.system import System
 from scenarios.errors import shown
+from scenarios.fitting import check_fitting, check_rolling
 from scenarios.naming import LONGEST
 from scenarios.nodes import Path
-from scenarios.parts import Group, actions_of, claims_of, fault_table, groups, raw_actions, raw_claims, texts
+from scenarios.overlaps import check_overlaps
+from scenarios.parts import Group, actions_of, claims_of, fault_table, faults_of, groups, named, raw_actions, raw_claims, texts
 from scenarios.sheet import Sheet
 
 MAX_ITEMS = 500
@@ -26,11 +28,12 @@ def check_scenario(sheet: Sheet, system: System | None) -> None:
     _check_claim_ids(sheet)
     for group in groups(sheet):
         for path, raw in raw_actions(group):
-            _check_kind(sheet, path, raw, system)
+            check_fitting(sheet, path, raw, system)
+            check_rolling(sheet, path, raw)
         _check_order(sheet, group, names_are_known=system is not None)
         for path, action in actions_of(group):
             _check_action(sheet, group, path, action)
-        _check_overlaps(sheet, group)
+        check_overlaps(sheet, group, system)
     _check_claims(sheet, system)
 
 
@@ -59,15 +62,15 @@ def _check_action_ids(sheet: Sheet) -> None:
     seen: set[str] = set()
     for group in groups(sheet):
         for path, raw in raw_actions(group):
-            name, targets = raw.get("id"), texts(raw.get("target"))
+            name, targets = raw.get("id"), named(raw.get("target"))
             if not isinstance(name, str):
                 continue
-            faults = [f"{name}-{target}" for target in targets] if len(targets) > 1 else []
+            faults = [fault for fault in faults_of(raw) if fault != name]
             for taken in sorted(seen.intersection({name, *faults})):
                 sheet.add((*path, "id"), f"a second action with the id {shown(taken)}", "ids of actions and of their faults must differ")
             if len(set(targets)) < len(targets):
                 twice = next(t for t in targets if targets.count(t) > 1)
-                sheet.add((*path, "target"), f"{twice!r} stands here twice", "name each service once")
+                sheet.add((*path, "target"), f"{twice!r} stands here twice", "name each once")
             elif faults and len(max(faults, key=len)) > LONGEST:
                 what = f"the fault's id {max(faults, key=len)!r} has more than {LONGEST} characters"
                 sheet.add((*path, "id"), what, "give the action a shorter `id`")
@@ -85,21 +88,6 @@ def _check_claim_ids(sheet: Sheet) -> None:
         if name in seen:
             sheet.add((*path, "id"), f"a second claim with the id {shown(name)}", "ids of claims must differ")
         seen.add(name)
-
-
-def _check_kind(sheet: Sheet, path: Path, raw: dict[str, Any], system: System | None) -> None:
-    kind = raw.get("action")
-    if not isinstance(kind, str):
-        return
-    if kind not in ACTIONS:
-        sheet.add((*path, "action"), f"unknown action {shown(kind)}", nearest(kind[:80], ACTIONS))
-        return
-    for target in texts(raw.get("target")) if system is not None else ():
-        service = system.spec.services.get(target) if system is not None else None
-        if service is not None and service.driver.kind not in ACTIONS[kind].drivers:
-            offered = ", ".join(name for name, spec in ACTIONS.items() if service.driver.kind in spec.drivers)
-            right = f"it offers {offered}" if offered else "it is only observed; name other services"
-            sheet.add((*path, "target"), f"{target!r} is {service.driver.kind} and does not offer {kind}", right)
 
 
 def _check_order(sheet: Sheet, group: Group, *, names_are_known: bool) -> None:
@@ -144,43 +132,37 @@ def _check_action(sheet: Sheet, group: Group, path: Path, action: Action) -> Non
         sheet.add(path, "a fault without an end", "add for: 5s, or give the phase a duration")
 
 
-def _check_overlaps(sheet: Sheet, group: Group) -> None:
-    """No two faults that start from the same moment are on one target at once."""
-    spans: list[tuple[str, str | None, timedelta, timedelta | None]] = []
-    for path, action in actions_of(group):
-        if not action.spec.fault or not group.is_phase:
-            continue
-        end = action.delay + action.for_ if action.for_ is not None else action.delay if action.spec.ends_itself else None
-        for target in dict.fromkeys(action.targets):
-            mine = (target, action.after, action.delay, end)
-            if any(_meet(mine, other) for other in spans):
-                sheet.add(
-                    (*path, "target"),
-                    f"a second fault on the same target {target!r} at the same time",
-                    "start it later with `after` or `delay`",
-                )
-            spans.append(mine)
-
-
-def _meet(one: tuple[str, str | None, timedelta, timedelta | None], two: tuple[str, str | None, timedelta, timedelta | None]) -> bool:
-    if one[:2] != two[:2]:
-        return False
-    early, late = sorted((one, two), key=lambda span: span[2])
-    return early[2] == late[2] or early[3] is None or late[2] < early[3]
-
-
 def _check_claims(sheet: Sheet, system: System | None) -> None:
-    faults = fault_table(sheet)
+    faults, phases = fault_table(sheet), [group.name for group in groups(sheet) if group.is_phase and group.name is not None]
+    homes = {fault: group.name for group in groups(sheet) for _, raw in raw_actions(group) for fault in faults_of(raw)}
     for path, claim, phase in claims_of(sheet):
         if sheet.full:
             return
-        services = system.event_names() if system is not None else {target: frozenset({target}) for target in _targets(claim)}
-        problems = claim.problems(Scope(services, faults, phase))
-        sheet.add_problems(path, (p for p in problems if system is not None or p.path[:1] not in _NAMED_LATER))
+        starts = [phases.index(name) for name in _opened_in(claim, phase, homes) if name in phases]
+        earlier = tuple(phases[: max(starts, default=0)])
+        sheet.add_problems(path, _problems(claim, _scope(claim, system, faults, phase, earlier), system))
         if claim.follows_health and system is not None:
             for target in _targets(claim):
-                if target in services and target not in system.monitored():
+                if target in system.spec.services and target not in system.monitored():
                     sheet.add((*path, "target"), f"{target!r} has no health checks", "give the service `health` in the system")
+
+
+def _opened_in(claim: Claim, phase: str | None, homes: dict[str, str | None]) -> list[str | None]:
+    """The phases in which the claim's window may open: its own, and those of the faults that it waits for."""
+    waited = [reference.partition(".")[0] for reference in (claim.during, claim.after) if reference is not None]
+    return [phase, *(homes.get(fault) for fault in waited)]
+
+
+def _scope(claim: Claim, system: System | None, faults: dict[str, tuple[str, str]], phase: str | None, earlier: tuple[str, ...]) -> Scope:
+    if system is None:
+        return Scope({target: frozenset({target}) for target in _targets(claim)}, faults, phase, earlier)
+    metrics = [name for name, service in system.spec.services.items() if service.metrics is not None]
+    return Scope(system.event_names(), faults, phase, earlier, tuple(system.spec.probes), tuple(system.spec.workloads), metrics)
+
+
+def _problems(claim: Claim, scope: Scope, system: System | None) -> Iterator[Problem]:
+    """What is wrong with a claim; without the system what needs none."""
+    return (problem for problem in claim.problems(scope) if system is not None or problem.path[:1] not in _NAMED_LATER)
 
 
 def _targets(claim: Claim) -> Iterator[str]:

@@ -21,6 +21,7 @@ class Sheet:
         self.findings: list[Finding] = []
         self._root = root
         self._wrong: set[Place] = {(f.line, f.column) for f in known}
+        self._moved: dict[Path, Path] = {}
 
     @property
     def name(self) -> str:
@@ -42,11 +43,11 @@ class Sheet:
 
     def place(self, path: Path) -> Place:
         """Where the value at this path stands."""
-        return place_of(self._root, path)
+        return place_of(self._root, self._origin(path))
 
     def add(self, path: Path, what: str, right: str = "", *, at_key: bool = False) -> None:
         """Note a mistake in the value (or its key) at this path."""
-        place = place_of(self._root, path, at_key=at_key)
+        place = place_of(self._root, self._origin(path), at_key=at_key)
         if place not in self._wrong:
             self.findings.append(finding(self.file, place, what, right))
 
@@ -55,6 +56,10 @@ class Sheet:
         for problem in problems:
             self.add((*path, *problem.path), problem.what, problem.right)
 
+    def moved(self, path: Path, origin: Path) -> None:
+        """What the data has at this path stands at another one in the text."""
+        self._moved[path] = origin
+
     def hide(self, path: Path) -> None:
         """Later mistakes at this place follow from another one."""
         self._wrong.add(self.place(path))
@@ -62,3 +67,10 @@ class Sheet:
     def settle(self) -> None:
         """What was found up to now hides later mistakes at the same places."""
         self._wrong.update((f.line, f.column) for f in self.findings)
+
+    def _origin(self, path: Path) -> Path:
+        """The path in the text of what the data has at this one."""
+        for length in range(len(path), 0, -1):
+            if (origin := self._moved.get(path[:length])) is not None:
+                return (*origin, *path[length:])
+        return path

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ MAX_VALUE = 64 * 1024
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne)\s*\(")
 _TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])((?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+)(?!\w)""")
-_VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\bvariables\.([A-Za-z_]\w*)""")
+_VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\b(variables|parameters)\.([A-Za-z_]\w*)""")
 _NAME = re.compile(r"\.?(?:Variables\.|Parameters\.)?([A-Za-z_][\w-]*)")
 
 
@@ -36,20 +36,25 @@ class _NoValueError(ValueError):
         super().__init__(what)
 
 
-def substitute(sheet: Sheet, variables: Mapping[str, Typed]) -> None:
-    """Put values in the place of expressions, everywhere but in the variables themselves."""
-    Substitution(sheet, variables).run()
+def substitute(
+    sheet: Sheet, variables: Mapping[str, Typed], parameters: Mapping[str, Typed] | None = None, unknown: Collection[str] = ()
+) -> None:
+    """Put values in the place of expressions, everywhere but in the variables themselves. What needs an `unknown` parameter stays."""
+    Substitution(sheet, variables, parameters or {}, unknown).run()
 
 
 class Substitution:
     """One walk through a document."""
 
-    def __init__(self, sheet: Sheet, variables: Mapping[str, Typed]) -> None:
+    def __init__(
+        self, sheet: Sheet, variables: Mapping[str, Typed], parameters: Mapping[str, Typed], unknown: Collection[str] = ()
+    ) -> None:
         self._sheet = sheet
-        self._variables = variables
+        self._known = {"variables": variables, "parameters": parameters}
         written = sheet.spec.get("variables")
-        self._unreadable = set(written if isinstance(written, dict) else ()) - set(variables)
-        self._bindings = Bindings({"variables": dict(variables)})
+        unreadable = set(written if isinstance(written, dict) else ()) - set(variables)
+        self._unreadable = {"variables": unreadable, "parameters": set(unknown)}
+        self._bindings = Bindings({kind: dict(values) for kind, values in self._known.items()})
         self._count = 0
         self._comprehensions = 0
 
@@ -69,7 +74,7 @@ class Substitution:
 
     def _text(self, path: Path, text: str) -> Any:
         self._count += text.count("{{")
-        if any(match[2] in self._unreadable for match in _VARIABLE.finditer(text[:MAX_VALUE]) if match[2]):
+        if any(match[3] in self._unreadable[match[2]] for match in _VARIABLE.finditer(text[:MAX_VALUE]) if match[2]):
             self._sheet.hide(path)
             return text
         try:
@@ -99,8 +104,8 @@ class Substitution:
         if self._comprehensions > MAX_COMPREHENSIONS:
             raise _NoValueError(f"more than {MAX_COMPREHENSIONS} expressions go through a list", "write some of the values out")
         for match in _VARIABLE.finditer(source):
-            if match[2] and match[2] not in self._variables:
-                raise _NoValueError(f"there is no variable {shown(match[2])}", nearest(match[2], self._variables))
+            if match[2] and match[3] not in self._known[match[2]]:
+                raise _NoValueError(f"there is no {match[2][:-1]} {shown(match[3])}", nearest(match[3], self._known[match[2]]))
         try:
             value = compiled(_TOKEN.sub(_as_cel_duration, source)).evaluate(self._bindings)
         except (ExpressionError, ArithmeticError) as error:
@@ -110,8 +115,9 @@ class Substitution:
     def _meant(self, source: str) -> str:
         """What the expression probably was to be."""
         name = _NAME.fullmatch(source)
-        if name and name[1] in self._variables:
-            return f"write variables.{name[1]}" if "-" not in name[1] else f'write variables["{name[1]}"]'
+        for kind, values in self._known.items():
+            if name and name[1] in values:
+                return f"write {kind}.{name[1]}" if "-" not in name[1] else f'write {kind}["{name[1]}"]'
         return "CEL over `variables`, like variables.slo + 5s"
 
 

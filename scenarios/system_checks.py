@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from messages.claims import Scope, nearest
-from messages.claims.claim import as_tuple, expression_problems
+from messages.claims.claim import as_tuple
 from messages.claims.health import HealthClaim
+from scenarios.asking import check_probes, check_service_questions, mapping
 from scenarios.errors import shown
-from scenarios.naming import ALL, Names, resolve_target, unique
+from scenarios.naming import unique
 from scenarios.nodes import Path
 from scenarios.parts import readable_claim
+from scenarios.selections import ALL, Names, resolve_target
 from scenarios.sheet import Sheet
+from scenarios.wiring import check_environment, check_wiring, groups_of
 
 MAX_SERVICES = 200
 """Services that a system may have."""
@@ -20,15 +23,12 @@ MAX_STEADY = 100
 """Claims that a steady state may have."""
 MAX_STEADY_ID = 49
 """Characters of a steady-state claim's id: it is opened under longer ones."""
-HTTP_VARIABLES, COMMAND_VARIABLES = ("status", "body", "json", "headers"), ("code", "stdout", "stderr")
-"""What an `expect` may ask about."""
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALIAS = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 
 def check_system(sheet: Sheet) -> None:
     """Resolve the names in a system, give ids to its claims, and note what is wrong with it."""
-    services = _mapping(sheet.spec.get("services"))
+    services = mapping(sheet.spec.get("services"))
     if len(services) > MAX_SERVICES:
         sheet.add(("spec", "services"), f"{len(services)} services are too many", f"at most {MAX_SERVICES}")
         return
@@ -38,6 +38,9 @@ def check_system(sheet: Sheet) -> None:
             _check_service(sheet, ("spec", "services", name), service, names)
     _check_circles(sheet, services)
     _check_subjects(sheet)
+    check_wiring(sheet, names)
+    names = replace(names, groups=groups_of(sheet))
+    check_probes(sheet)
     _steady(sheet, names)
 
 
@@ -70,42 +73,9 @@ def _check_service(sheet: Sheet, path: Path, service: dict[str, Any], names: Nam
                 sheet.add((*path, "depends_on", index), f"the system has no service {shown(need)}", nearest(need[:80], names.services))
             elif needs[index] == path[-1]:
                 sheet.add((*path, "depends_on", index), f"{need!r} depends on itself", "leave it out")
-    process = _mapping(_mapping(service.get("driver")).get("process"))
-    for name in _mapping(process.get("env")):
-        if not _VARIABLE.fullmatch(name):
-            sheet.add(
-                (*path, "driver", "process", "env", name),
-                f"{shown(name)} cannot name an environment variable",
-                "like HTTP_PORT",
-                at_key=True,
-            )
-    _check_health(sheet, (*path, "health"), _mapping(service.get("health")))
-
-
-def _check_health(sheet: Sheet, path: Path, health: dict[str, Any]) -> None:
-    for check, variables, example in (("http", HTTP_VARIABLES, "status == 200"), ("command", COMMAND_VARIABLES, "code == 0")):
-        source = _mapping(health.get(check)).get("expect")
-        if isinstance(source, str):
-            for problem in expression_problems("expect", source, *variables):
-                sheet.add((*path, check, "expect"), problem.what, f"CEL over {', '.join(variables)}, like {example}")
-    url = _mapping(health.get("http")).get("url")
-    if isinstance(url, str) and url.startswith("http") and not _url_is_good(url):
-        sheet.add(
-            (*path, "http", "url"), f"{shown(url)} has no host, or no port from 1 to 65535", "like http://127.0.0.1:18083/api/v1/health"
-        )
-    for check in ("grpc", "tcp"):
-        address = _mapping(health.get(check)).get("address")
-        port = address.rpartition(":")[2] if isinstance(address, str) else "1"
-        if port.isascii() and port.isdigit() and not 1 <= int(port) <= 65535:
-            sheet.add((*path, check, "address"), f"{port} is no port", "a port is a number from 1 to 65535")
-
-
-def _url_is_good(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
+    process = mapping(mapping(service.get("driver")).get("process"))
+    check_environment(sheet, (*path, "driver", "process", "env"), process)
+    check_service_questions(sheet, path, service)
 
 
 def _check_circles(sheet: Sheet, services: dict[str, Any]) -> None:
@@ -140,7 +110,7 @@ def _subject_problems(subject: str) -> Iterator[tuple[str, str]]:
 
 
 def _steady(sheet: Sheet, names: Names) -> None:
-    claims = _list(_mapping(sheet.spec.get("steady_state")), "claims")
+    claims = _list(mapping(sheet.spec.get("steady_state")), "claims")
     if len(claims) > MAX_STEADY:
         sheet.add(("spec", "steady_state", "claims"), f"{len(claims)} claims are too many", f"at most {MAX_STEADY}")
         return
@@ -177,10 +147,6 @@ def _check_steady(sheet: Sheet, path: Path, raw: dict[str, Any], names: Names) -
     for target in as_tuple(claim.target):
         if target in names.services and target not in names.monitored:
             sheet.add((*path, "target"), f"{target!r} has no health checks", "give the service `health`, or name the others")
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(holder: Any, key: str) -> list[Any]:

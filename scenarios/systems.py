@@ -16,7 +16,9 @@ from scenarios.system_checks import check_system
 from scenarios.wording import check_structure
 
 SUFFIXES = (".yaml", ".yml", ".json")
-KINDS = ("Scenario", "System")
+KINDS = ("Scenario", "System", "Template")
+RUNNABLE = ("Scenario", "Template")
+"""What can be run; a template needs its parameters."""
 _MENTIONS = re.compile(r"kind[\"']?\s*:\s*[\"']?System")
 
 
@@ -103,7 +105,7 @@ def sheets(documents: Iterable[Node], file: str, known: Iterable[Finding]) -> li
 
 
 def kind_of(sheet: Sheet) -> str | None:
-    """Whether it is a Scenario, a System or, with a note, neither."""
+    """Whether it is a Scenario, a System, a Template or, with a note, none of them."""
     data = sheet.data
     if not isinstance(data, dict):
         sheet.add((), f"a document is keys and values, not {shown(data)}", "start with kind: Scenario")

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from messages.claims import Claim, RecoveryClaim
 from messages.scenario import DEFAULT_SLACK, Action
+from messages.targets import Selection, Target, picked
 from messages.values import format_duration
 from scenarios.nodes import Path
 from scenarios.parts import Group, actions_of, claims_of, groups, read_duration
@@ -54,8 +55,36 @@ def earliest(group: Group) -> Iterator[tuple[str, tuple[Action, timedelta, timed
         while current.after in actions and current.after not in seen:
             current = actions[current.after]
             seen.add(current.id)
-            start += current.delay + (current.for_ or ZERO)
-        yield name, (action, start, start + (action.for_ or ZERO))
+            start += current.delay + least_span(current)
+        yield name, (action, start, start + least_span(action))
+
+
+def least_span(action: Action) -> timedelta:
+    """The least time from an action's start to the end of the last of its faults, lot by lot if it is a rolling one."""
+    return (_lots_of(action) - 1) * pace(action) + (action.for_ or ZERO)
+
+
+def pace(action: Action) -> timedelta:
+    """The least time from one lot of a rolling action to the next."""
+    return (action.for_ or ZERO) + action.settle
+
+
+def lots(targets: int, at_once: int) -> int:
+    """How many lots so many targets make."""
+    return max(1, -(-targets // at_once))
+
+
+def _lots_of(action: Action) -> int:
+    if action.at_once is None:
+        return 1
+    return lots(least_chosen(action.target, len(action.targets)), action.at_once)
+
+
+def least_chosen(target: Target, named: int) -> int:
+    """On how many of the services that are named something is certainly done, if it is done at all."""
+    if not isinstance(target, Selection):
+        return named
+    return 1 if target.where is not None else picked(target.pick, named)
 
 
 def check_times(sheet: Sheet) -> None:
@@ -70,6 +99,7 @@ def check_times(sheet: Sheet) -> None:
             _check_action(sheet, path, action, list(actions.values()), limit)
             if action.id in spans:
                 _check_start(sheet, group, path, spans[action.id][1])
+                _check_last(sheet, group, path, action, spans[action.id][1])
     for path, claim, phase in claims_of(sheet):
         end = _window_end(table, claim, phase)
         if end > limit:
@@ -91,6 +121,14 @@ def _check_start(sheet: Sheet, group: Group, path: Path, start: timedelta) -> No
         where = "a phase" if group.is_phase else "a stage"
         what = f"this starts {format_duration(start)} into {where} of {format_duration(length)}, so never"
         sheet.add(path, what, "start it earlier, or give the phase a longer duration" if group.is_phase else "start it earlier")
+
+
+def _check_last(sheet: Sheet, group: Group, path: Path, action: Action, start: timedelta) -> None:
+    """The last lot of a rolling action starts in the phase."""
+    length, last = read_duration(group.raw.get("duration")), start + (_lots_of(action) - 1) * pace(action)
+    if group.is_phase and length is not None and start < length <= last:
+        what = f"its last targets would start {format_duration(last)} into a phase of {format_duration(length)}, so never"
+        sheet.add((*path, "at_once"), what, "let more start at once or each take less time, or give the phase a longer duration")
 
 
 def _never_over(actions: list[Action], name: str) -> bool:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from messages.claims import nearest
 from scenarios.errors import MAX_FINDINGS, shown
 from scenarios.nodes import Path
-from scenarios.schema import allowed_at, child, expected, keys_of, pattern_words
+from scenarios.schema import Schema, allowed_at, as_written, child, example, expected, keys_of, pattern_words
 from scenarios.sheet import Sheet
 
 _EXAMPLES = {
@@ -52,14 +52,43 @@ class _Wrong:
     context: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is held against a model: a document, or a part of one at a path."""
+
+    sheet: Sheet
+    model: type[BaseModel]
+    data: Any
+    path: Path
+    key: str = ""
+    """The key under which the part would stand, if it is not there."""
+
+    def add(self, path: Path, what: str, right: str = "", *, at_key: bool = False) -> None:
+        """Note a mistake at a path of the part."""
+        if not self.sheet.full:
+            self.sheet.add((*self.path, *path), what, right, at_key=at_key)
+
+    def allowed(self, path: Path) -> list[Schema]:
+        """The alternatives for the value at this path."""
+        return allowed_at(self.model, self.data, path)
+
+
 def check_structure(sheet: Sheet, model: type[BaseModel]) -> bool:
     """Note everything that the model has against a document; whether there is nothing."""
+    return check_part(sheet, model, sheet.data, ())
+
+
+def check_part(sheet: Sheet, model: type[BaseModel], data: Any, path: Path, *, key: str = "") -> bool:
+    """Note everything that the model has against the data at this path of a document; whether there is nothing.
+
+    `key`: the data is not there, and would stand under this key.
+    """
     try:
-        model.model_validate_json(json.dumps(sheet.data))
+        model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        for wrong in _worth_telling([_read(e, sheet.data) for e in error.errors(include_url=False)[: 4 * MAX_FINDINGS]]):
-            if not sheet.full:
-                _tell(sheet, model, wrong)
+        part = _Part(sheet, model, data, path, key)
+        for wrong in _worth_telling([_read(e, data) for e in error.errors(include_url=False)[: 4 * MAX_FINDINGS]]):
+            _tell(part, wrong)
         return False
     return True
 
@@ -80,11 +109,13 @@ def _read(error: ErrorDetails, data: Any) -> _Wrong:
         elif part != "[key]":
             branch = True
     kind = "invalid_key" if parts and parts[-1] == "[key]" else error["type"]
+    branch = branch and not (kind == "value_error" and isinstance(value, dict))
     return _Wrong(kind, tuple(path), branch, error["msg"], error.get("ctx", {}))
 
 
 def _worth_telling(found: list[_Wrong]) -> Iterator[_Wrong]:
-    """One error a path; of alternatives the one that got furthest."""
+    """One error a path; of alternatives the one that got furthest, and of those what is wrong with the value as a whole."""
+    found.sort(key=lambda wrong: wrong.kind != "value_error" or wrong.branch)
     parents = {w.path[:length] for w in found if w.branch for length in range(len(w.path))}
     told: set[Path] = set()
     for wrong in found:
@@ -93,62 +124,77 @@ def _worth_telling(found: list[_Wrong]) -> Iterator[_Wrong]:
             yield wrong
 
 
-def _tell(sheet: Sheet, model: type[BaseModel], wrong: _Wrong) -> None:
+def _tell(part: _Part, wrong: _Wrong) -> None:
     path = wrong.path
-    allowed = allowed_at(model, sheet.data, path)
-    value = _value(sheet.data, path)
+    value = _value(part.data, path)
     match wrong.kind:
         case "missing":
             name = str(path[-1])
-            sheet.add(path[:-1], f"{name!r} is missing", f"add {name}: {_EXAMPLES.get(name, '…')}")
+            add = f"{name}: {_EXAMPLES.get(name) or example(part.allowed(path))}"
+            part.add(path[:-1], f"{name!r} is missing", f"add {part.key}: {{{add}}}" if part.key else f"add {add}")
         case "extra_forbidden":
-            keys = keys_of(allowed_at(model, sheet.data, path[:-1]))
-            known = [key for key in keys if key not in _value(sheet.data, path[:-1])] or keys
-            sheet.add(path, f"unknown key {shown(path[-1])}", nearest(str(path[-1])[:80], known), at_key=True)
+            keys = keys_of(part.allowed(path[:-1]))
+            known = [key for key in keys if key not in _value(part.data, path[:-1])] or keys
+            part.add(path, f"unknown key {shown(path[-1])}", nearest(str(path[-1])[:80], known), at_key=True)
         case "invalid_key":
-            sheet.add(path, f"{shown(path[-1])} cannot be a name here", pattern_words(str(wrong.context.get("pattern"))), at_key=True)
+            part.add(path, f"{shown(path[-1])} cannot be a name here", pattern_words(str(wrong.context.get("pattern"))), at_key=True)
         case "union_tag_not_found":
             right = (
                 "add type: and one of audit, continuity, event, health, recovery"
                 if isinstance(value, dict)
                 else "a claim is keys and values"
             )
-            sheet.add(path, "'type' is missing" if isinstance(value, dict) else f"{shown(value)} is no claim", right)
+            part.add(path, "'type' is missing" if isinstance(value, dict) else f"{shown(value)} is no claim", right)
         case "union_tag_invalid":
-            sheet.add(
+            part.add(
                 (*path, "type"),
                 f"unknown type {shown(wrong.context['tag'])}",
                 nearest(wrong.context["tag"][:80], _quoted(wrong, "expected_tags")),
             )
         case "literal_error":
-            sheet.add(path, f"{shown(value)} is not known here", nearest(str(value)[:80], _quoted(wrong, "expected")))
+            part.add(path, f"{shown(value)} is not known here", nearest(str(value)[:80], _quoted(wrong, "expected")))
         case "value_error" if not wrong.branch:
             what, _, right = wrong.message.removeprefix("Value error, ").partition("; ")
-            sheet.add(path, what if right or not isinstance(value, str) else f"{shown(value)}: {what}", right)
+            part.add(path, what if right or not isinstance(value, str) else f"{shown(value)}: {what}", right)
         case _:
-            _tell_value(sheet, wrong, value, expected(allowed))
+            _tell_value(part, wrong, value, part.allowed(path))
 
 
-def _tell_value(sheet: Sheet, wrong: _Wrong, value: Any, right: str) -> None:
+def _tell_value(part: _Part, wrong: _Wrong, value: Any, allowed: list[Schema]) -> None:
     match wrong.kind:
-        case "too_short" if value:
+        case "too_short" if value and len(value) >= wrong.context.get("min_length", 1):
             return
+        case "too_short" if value:
+            part.add(wrong.path, f"{_last(wrong.path)} has {len(value)} entries", f"at least {wrong.context.get('min_length')}")
         case "too_short":
-            sheet.add(wrong.path, f"{_last(wrong.path)} is empty", "give it at least one entry")
+            part.add(wrong.path, f"{_last(wrong.path)} is empty", "give it at least one entry")
         case "too_long":
-            sheet.add(
+            part.add(
                 wrong.path,
                 f"{_last(wrong.path)} has {wrong.context.get('actual_length')} entries",
                 f"at most {wrong.context.get('max_length')}",
             )
-        case "greater_than_equal":
-            sheet.add(wrong.path, f"{shown(value)} is too small", f"at least {wrong.context.get('ge')}")
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
+            _tell_bound(part, wrong, value, allowed)
         case "string_pattern_mismatch":
-            sheet.add(wrong.path, f"{shown(value)} cannot stand here", right)
+            part.add(wrong.path, f"{shown(value)} cannot stand here", expected(allowed))
         case "string_type" if isinstance(value, int | float) and not isinstance(value, bool):
-            sheet.add(wrong.path, f"the number {value} stands where text must", f'put it into quotes: "{value}"')
+            part.add(wrong.path, f"the number {value} stands where text must", f'put it into quotes: "{value}"')
         case _:
-            sheet.add(wrong.path, f"{_last(wrong.path)} cannot be {shown(value)}", right)
+            part.add(wrong.path, f"{_last(wrong.path)} cannot be {shown(value)}", expected(allowed))
+
+
+_BOUNDS = {
+    "greater_than_equal": ("small", "at least {}", "ge"),
+    "greater_than": ("small", "more than {}", "gt"),
+    "less_than_equal": ("large", "at most {}", "le"),
+    "less_than": ("large", "less than {}", "lt"),
+}
+
+
+def _tell_bound(part: _Part, wrong: _Wrong, value: Any, allowed: list[Schema]) -> None:
+    size, words, key = _BOUNDS[wrong.kind]
+    part.add(wrong.path, f"{shown(value)} is too {size}", words.format(as_written(allowed, wrong.context.get(key))))
 
 
 def _last(path: Path) -> str:

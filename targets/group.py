@@ -14,7 +14,9 @@ def members(leader: Identity) -> tuple[Identity, ...]:
     """The live processes of the group that `leader` leads or led; none when its pid is now another process."""
     if not _is_its_own(leader):
         return ()
-    return tuple(stat.identity for stat in of_session(leader.pid) if stat.group == stat.session == leader.pid and stat.started >= leader.started)
+    return tuple(
+        stat.identity for stat in of_session(leader.pid) if stat.group == stat.session == leader.pid and stat.started >= leader.started
+    )
 
 
 def is_left(leader: Identity) -> bool:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -319,6 +320,54 @@ async def test_a_wake_calls_the_whenever_handler_at_its_time_and_news_are_coales
 
     assert calls[0] is not None
     assert None in calls
+
+
+async def test_a_handler_that_looks_again_after_its_yield_is_not_called_for_what_it_stored_itself(bench: Bench) -> None:
+    calls: list[str] = []
+
+    class Looking(Injector):
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (whenever(self.look, own=False),)
+
+        async def look(self, event: RunEvent | None, run: Run[Seen]) -> AsyncIterator[Decision]:
+            calls.append(event.type_name() if event is not None else "wake")
+            while run.view.count(AbortRequested) and run.view.count(ActionDone) < 3:
+                yield ActionDone(action_id=f"a{run.view.count(ActionDone)}")
+
+    async with working(bench, Looking(lambda e, r: None)):
+        await bench.submit()
+        await bench.ask()
+        await bench.until(ActionDone, 3)
+        await bench.journal.write(partition_of("k"), bench.run, "chaos-injector", ActionDone(action_id="of-another"), None, None)
+        async with asyncio.timeout(3):
+            while "action.done" not in calls:
+                await asyncio.sleep(0.005)
+
+    assert calls.count("action.done") == 1
+
+
+async def test_news_that_are_read_in_one_go_call_a_handler_once(bench: Bench) -> None:
+    calls: list[int] = []
+
+    class Counting(Injector):
+        def subscriptions(self) -> tuple[Subscription, ...]:
+            return (whenever(self.look),)
+
+        async def look(self, _event: RunEvent | None, run: Run[Seen]) -> AsyncIterator[Decision]:
+            calls.append(run.view.count(AbortRequested))
+            if run.view.count(AbortRequested) == 50 and not run.view.count(ActionDone):
+                yield ActionDone(action_id="all")
+
+    async with working(bench, Counting(lambda e, r: None)) as (runtime,):
+        await bench.submit()
+        line = (await bench.until(SubmitRequested))[0]
+        event = AbortRequested(principal="me")
+        for number in range(1, 51):
+            runtime.deliver(replace(line, event=event, sequence=line.sequence + 1000 + number, id=str(number)))
+        await bench.until(ActionDone)
+
+    assert calls.count(50) <= 2
+    assert len(calls) <= 4
 
 
 class Finisher(Actor[Seen]):

@@ -35,12 +35,11 @@ from messages.fault_events import (
     FaultReverted,
     FaultRevertFailed,
     FaultUnseen,
-    Identity,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
-    Undo,
 )
+from messages.identity import Identity
 from messages.ids import new_run_id
 from messages.run_events import (
     ActionRequested,
@@ -53,6 +52,7 @@ from messages.run_events import (
 )
 from messages.scenario import Action, Scenario
 from messages.system import System
+from messages.undo import Undo
 from messages.verdicts import Reason
 from targets import find
 from targets.find import find_tagged, tagged_processes, tags_of

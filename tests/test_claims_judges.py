@@ -8,7 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from messages.claims import AnyClaim, Claim, FaultHistory, HealthClaim, History, RecoveryClaim, Sampled, ServiceHistory, Transition, Window
+from messages.claims import (
+    AnyClaim,
+    Claim,
+    FaultHistory,
+    HealthClaim,
+    History,
+    HttpClaim,
+    Measured,
+    MeasuredSpan,
+    MetricClaim,
+    RecoveryClaim,
+    Sampled,
+    Scrape,
+    ServiceHistory,
+    Transition,
+    Window,
+)
+from messages.histogram import Histogram
 from messages.observations import EventMatched, KeyCounts, Match
 from messages.verdicts import Verdict
 
@@ -52,6 +69,31 @@ claims = st.one_of(
     words("continuity", key=st.just("event.id"), opened_by=st.just("a"), closed_by=st.just("b")),
     healths,
     recoveries,
+    words(
+        "latency", probe=st.just("p"), percentile=st.sampled_from((1, 50, 95)), at_most=st.just("1s"), min_samples=st.none() | st.just(2)
+    ),
+    words(
+        "latency", workload=st.just("p"), percentile=st.just(50), at_most=st.just("2x"), compare=st.just("before"), min_samples=st.just(2)
+    ),
+    words(
+        "latency",
+        event=st.just({"where": "true", "value": "event.data"}),
+        percentile=st.just(50),
+        at_most=st.just("1s"),
+        min_samples=st.none() | st.just(2),
+    ),
+    words("http", url=st.just("http://h:1/"), throughout=st.booleans(), never=st.booleans(), within=st.none() | spans),
+    words(
+        "metric",
+        url=st.just("http://h:1/"),
+        metric=st.just("a"),
+        of=st.sampled_from(("value", "increase", "rate")),
+        at_least=st.sampled_from((None, 1, 2)),
+        at_most=st.sampled_from((None, 1, 3)),
+        throughout=st.booleans(),
+        within=st.none() | spans,
+    ),
+    words("metric", url=st.just("http://h:1/"), metric=st.just("a"), at_most=st.just("2x"), compare=st.just("before")),
 )
 
 
@@ -92,6 +134,7 @@ faults = st.builds(
 )
 matches = st.builds(Match, id=st.text("xyz", max_size=2), type=st.sampled_from("ab"), source=names, sequence=st.integers(0, 9), at=instants)
 counts = st.integers(0, 5)
+timings = st.lists(st.integers(0, 3000).map(lambda n: timedelta(milliseconds=n)), max_size=3).map(Histogram.of)
 keys = st.builds(KeyCounts, opened=counts, closed_once=counts, open_count=counts, twice_count=counts)
 
 
@@ -115,9 +158,22 @@ def summaries(draw: st.DrawFn) -> EventMatched:
         last=kept[-1] if kept else None,
         kept=kept,
         keys=draw(st.none() | keys),
+        values=draw(st.none() | timings),
     )
 
 
+measured = st.builds(
+    Measured,
+    st.lists(st.builds(MeasuredSpan, instants, instants, timings, st.integers(0, 2), st.just("observer.p.sampled"), st.booleans())).map(
+        tuple
+    ),
+    st.lists(st.tuples(instants, instants), max_size=2).map(tuple),
+    st.none() | st.just(timedelta(milliseconds=100)),
+)
+series = st.dictionaries(st.sampled_from("ab"), st.floats(0, 4) | st.just(float("nan")), max_size=2)
+scrapes = st.lists(
+    st.builds(Scrape, instants, st.just("observer.a.scraped"), series, st.sampled_from((0, 0, 1)), st.sampled_from(("", "", "x")))
+)
 excuses = st.dictionaries(names, st.lists(st.tuples(instants, maybe), max_size=3).map(tuple))
 histories = st.builds(
     History,
@@ -128,6 +184,10 @@ histories = st.builds(
     matched_evidence=st.sampled_from((None, EVIDENCE, EVIDENCE)),
     probes_until=maybe,
     excused=excuses,
+    phases=st.just({}) | st.builds(Window, maybe, maybe).map(lambda window: {"before": window}),
+    measured=st.none() | measured,
+    answers=services,
+    scrapes=scrapes.map(tuple),
     max_gap=spans,
     stable=spans,
 )
@@ -187,7 +247,8 @@ def test_what_passes_by_absence_was_looked_for_to_the_end(claim: Claim, history:
     past = replace(history, probes_until=None, matched=None)
 
     for found in (claim.judge(past), claim.judge_stable(past)):
-        assert found is None or found.verdict is not Verdict.PASSED or isinstance(claim, RecoveryClaim)
+        present = isinstance(claim, RecoveryClaim) or (isinstance(claim, HttpClaim | MetricClaim) and claim.within is not None)
+        assert found is None or found.verdict is not Verdict.PASSED or present
 
 
 FULL = tuple(Sampled(at(n * 10), at(n * 10 + 10), 5, 0, f"observer.s.{n}") for n in range(-1, 12))

@@ -176,3 +176,11 @@ def test_a_service_that_was_never_heard_of_has_not_recovered() -> None:
     history = replace(past(fault(gone=1)), services={})
 
     assert verdict(recovery(), history) == NO_SAMPLES
+
+
+def test_a_claim_without_a_target_is_about_the_one_that_the_fault_was_on() -> None:
+    anyone = recovery().model_copy(update={"target": None})
+    history = past(fault(gone=1), down(0.3), up(1))
+
+    assert anyone.judge(history) == recovery().judge(history)
+    assert anyone.summary() == "the target of crash recovers from crash within 5s"

@@ -2,6 +2,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from cli.errors import CliError
@@ -10,12 +11,14 @@ from cli.options import parse_variables
 from cli.progress import Progress, moments
 from cli.screen import Lines, draw
 from messages.events import Recorded, RunEvent
-from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted, Identity, Undo
+from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted
+from messages.identity import Identity
 from messages.judgements import AssertionJudged
 from messages.observations import EventCounted, ProbeSummary, ServiceDown, ServiceUp
 from messages.run_events import ActionRequested, AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunFinished, RunStarted
 from messages.scenario import Scenario
 from messages.system import System
+from messages.undo import Undo
 from messages.verdicts import Verdict
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,16 +113,81 @@ def test_counts_tell_every_claim_of_the_scenario_once() -> None:
     assert after["faults"] == {"total": 1, "effective": 1, "gone": 1}
 
 
+def picture(progress: Progress, seconds: float, width: int = 160, height: int = 60) -> list[str]:
+    page = io.StringIO()
+    Console(file=page, width=width).print(draw(progress, T0 + timedelta(seconds=seconds), width=width, height=height))
+    return page.getvalue().splitlines()
+
+
 def test_the_picture_shows_everything_at_a_glance() -> None:
     opened = AssertionOpened(assertion="back", claim=CLAIM, opens=T0)
     down = ServiceDown(service="web", number=2, ago=NO_TIME, error_bound=NO_TIME, took=NO_TIME, check="http", error="refused")
     progress = told(ACCEPTED, (1, RunStarted()), (2, PhaseStarted(phase="chaos", kind="phase")), (2, opened), *FAULT, (3, down))
-    page = io.StringIO()
 
-    Console(file=page, width=160).print(draw(progress, T0 + timedelta(seconds=4)))
+    text = "\n".join(picture(progress, 4))
 
-    text = page.getvalue()
-    assert all(part in text for part in ("restart  run 01A", "4.0 s", "▶ chaos", "0/1 up (down: web)", "injected +300 ms", "… back"))
+    for part in ("restart  run 01A", "4.0 s", "▶ chaos", "0/1 up (down: web)", "restart web", "injected +300 ms", "… back", "web: down"):
+        assert part in text
+
+
+def test_what_is_disturbed_is_told_with_its_state_and_what_is_left() -> None:
+    begun = (ACCEPTED, (1.0, RunStarted()), (2.0, PhaseStarted(phase="chaos", kind="phase", bound=timedelta(seconds=5))))
+    kill = ACTION.model_copy(update={"action": "kill", "for_": timedelta(seconds=3)})
+    requested = (2.0, ActionRequested(fault_id="r", phase="chaos", target="web", action=kill))
+
+    def told_of(count: int) -> str:
+        return next(line for line in picture(told(*begun, requested, *FAULT[1 : count + 1]), 3) if "◆" in line)
+
+    assert "no effect seen yet" in told_of(2)
+    assert "kill web  r  ends in 2.3 s  for 900 ms  effective (new process)" in told_of(3)
+    assert "undone, not yet normal" in told_of(4)
+    assert "chaos ████" in "\n".join(picture(told(*begun, requested), 3))
+    assert "4.0 s left" in "\n".join(picture(told(*begun, requested), 3))
+    assert not any("◆" in line for line in picture(told(*begun, requested, *FAULT[1:]), 3.5))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (132, 24), (200, 60)])
+def test_the_picture_never_outgrows_its_terminal(size: tuple[int, int]) -> None:
+    names = [f"service-number-{n}-with-a-long-name" for n in range(40)]
+    claim = AssertionOpened(assertion="back", claim=CLAIM, opens=T0)
+    ups = [(2.0 + n / 100, ServiceUp(service=name, number=1, ago=NO_TIME, error_bound=NO_TIME)) for n, name in enumerate(names)]
+    progress = told(ACCEPTED, (1, RunStarted()), (2, PhaseStarted(phase="chaos", kind="phase")), (2, claim), *FAULT, *ups)
+    width, height = size
+
+    lines = picture(progress, 4, width, height)
+
+    assert len(lines) <= height
+    assert all(cell_len(line) <= width for line in lines)
+    assert any("more" in line for line in lines)
+    assert any("back" in line for line in lines)
+
+
+def test_a_services_history_is_a_cell_for_each_second() -> None:
+    def seen(number: int, *, up: bool) -> RunEvent:
+        if up:
+            return ServiceUp(service="web", number=number, ago=NO_TIME, error_bound=NO_TIME)
+        return ServiceDown(service="web", number=number, ago=NO_TIME, error_bound=NO_TIME, took=NO_TIME, check="http", error="")
+
+    progress = told(ACCEPTED, (1.5, seen(1, up=True)), (3.2, seen(2, up=False)), (3.4, seen(3, up=True)), (5.5, seen(4, up=False)))
+
+    assert progress.health("web", T0 + timedelta(seconds=7), 7, timedelta(seconds=1)) == [None, True, True, False, True, False, False]
+
+
+def test_a_count_that_was_cut_short_is_no_peak() -> None:
+    counted = EventCounted(start=T0, end=T0 + timedelta(milliseconds=3), types={"order.filled": 11})
+    progress = told(ACCEPTED, (0.01, counted))
+
+    assert progress.rate("order.", T0 + timedelta(seconds=1)) is None
+    assert progress.rates("order.", T0 + timedelta(milliseconds=3), 2, timedelta(seconds=1)) == [None, 22]
+
+
+def test_the_verdict_so_far_is_the_worst_that_was_judged() -> None:
+    opened = (1.0, AssertionOpened(assertion="back", claim=CLAIM, opens=T0))
+    judged = (2.0, AssertionJudged(assertion="back", verdict=Verdict.FAILED, reason=None, message="too slow", evidence=()))
+
+    assert "so far nothing against it  0 of 1 assertions judged" in picture(told(ACCEPTED, opened), 3)[1]
+    assert "✗ failed so far  back: too slow" in picture(told(ACCEPTED, opened, judged), 3)[1]
+    assert "✓ PASSED" in picture(told(ACCEPTED, opened, judged, (3.0, FINISHED)), 4)[1]
 
 
 def test_nothing_that_a_document_says_is_markup() -> None:

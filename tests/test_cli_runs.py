@@ -80,8 +80,9 @@ def place(tmp_path: Path, unused_port: Callable[[], int]) -> Place:
 def test_a_run_passes_leaves_reports_and_nothing_running_and_its_folder_still_answers(place: Place) -> None:
     code, out, err = place.call("run", place.write(), "--json")
     with ThreadPoolExecutor() as pool:
-        lines = (("list", "--json"), ("status", "last"), ("wait", "last"), ("report", "last", "--format", "html"))
-        listed, status, waited, page = pool.map(lambda line: place.call(*line), lines)
+        reports = (("report", "last", "--format", style) for style in ("html", "markdown", "text"))
+        lines = (("list", "--json"), ("status", "last"), ("wait", "last"), ("watch", "last"), *reports)
+        listed, status, waited, watched, page, comment, text = pool.map(lambda line: place.call(*line), lines)
 
     told = json.loads(out)
     assert (code, told["exit_code"], told["verdict"]) == (0, 0, "passed"), err
@@ -92,9 +93,12 @@ def test_a_run_passes_leaves_reports_and_nothing_running_and_its_folder_still_an
     assert "run accepted" in err
     assert place.web_is_gone()
     assert [run["verdict"] for run in json.loads(listed[1])] == ["passed"]
-    assert (status[0], waited[0], page[0]) == (0, 0, 0)
+    assert [done[0] for done in (status, waited, watched, page, comment, text)] == [0] * 6
     assert "restart web" in status[1]
     assert "<html" in page[1]
+    assert "| Assertion |" in comment[1]
+    assert text[1].startswith("✓ PASSED")
+    assert text[1].startswith(watched[1].partition("Assertions: 1 of 1 passed")[0]), "who comes late sees the short report"
 
 
 def test_a_claim_that_does_not_hold_ends_with_1(place: Place) -> None:
@@ -141,6 +145,7 @@ def test_a_serving_coordinator_runs_what_is_submitted_and_refuses_foreign_system
         assert serving.stderr is not None
         next(line for line in serving.stderr if "at work" in line)
         followed, out, err = place.call("submit", "tiny.yaml", "--follow")
+        _, again, why_not = place.call("rerun", "last", "--json")
         place.write()
         refused, _, why = place.call("run", "tiny.yaml")
         serving.terminate()
@@ -148,6 +153,7 @@ def test_a_serving_coordinator_runs_what_is_submitted_and_refuses_foreign_system
 
     assert followed == 0, err
     assert "PASSED" in out
+    assert len(json.loads(again)["run_id"]) == 26, why_not
     assert refused == 2
     assert "a System inside a message is refused" in why
     assert serving.returncode == 0

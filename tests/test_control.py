@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -17,7 +18,7 @@ from bus.journal import Journal, Line
 from bus.subjects import Subjects, partition_of
 from bus.topology import Names, ensure_topology
 from messages.control import Rejected, SubmitRequest
-from messages.ids import is_run_id, new_run_id
+from messages.ids import is_run_id, new_run_id, seed_of
 from messages.run_events import AbortRequested, RunAccepted, SubmitRequested
 from messages.system import System
 from scenarios.errors import DocumentErrors
@@ -204,6 +205,69 @@ async def test_runs_are_listed_and_shown_and_an_abort_is_written_down(bus: Bus) 
     assert [run.run_id for run in listed.runs] == [run.run_id for run in shown.runs] == [reply.run_id]
     assert done.error is None
     assert unknown.error == "there is no run nobody"
+
+
+MONKEY = """
+apiVersion: chaos.trading/v1
+kind: Scenario
+metadata: {name: monkey}
+spec:
+  system: own
+  variables: {hold: 2s}
+  phases:
+    - name: p
+      duration: 1m
+      random: {every: 5s, among: [{target: [one, two], action: kill, for: "{{ variables.hold }}"}]}
+"""
+_PROCESS = '{"driver": {"process": {"command": ["sleep", "9"]}}}'
+OWN = System.model_validate_json(f'{{"metadata": {{"name": "own"}}, "spec": {{"services": {{"one": {_PROCESS}, "two": {_PROCESS}}}}}}}')
+
+
+async def test_a_random_plan_is_drawn_from_the_runs_id_and_stands_in_the_journal(bus: Bus) -> None:
+    bus.acceptance = Acceptance({"own": OWN}, allow_systems=False)
+    run = new_run_id(bus.journal.clock.now())
+    async with bus.taking():
+        await bus.connection.js.publish(f"{NAMESPACE}.scenarios.alpha", MONKEY.encode(), headers={"Nats-Msg-Id": run})
+        await bus.client.submit(SubmitRequest(document=MONKEY))
+        first, second = (line.event for line in await bus.accepted(2))
+
+    assert isinstance(first, RunAccepted)
+    assert isinstance(second, RunAccepted)
+    phase = first.scenario.spec.phases[0]
+    assert len(phase.actions) == 12
+    assert phase.random is not None
+    assert (phase.random.drawn, phase.random.seed) == (True, seed_of(run))
+    assert phase.actions != second.scenario.spec.phases[0].actions
+
+
+async def test_a_rerun_is_a_new_run_of_the_same_plan_with_the_same_variables(bus: Bus) -> None:
+    bus.acceptance = Acceptance({"own": OWN}, allow_systems=False)
+    async with bus.taking():
+        reply = await bus.client.submit(SubmitRequest(document=MONKEY, variables={"hold": "3s"}, key="alpha"))
+        await bus.accepted()
+        again = await bus.client.rerun(reply.run_id or "")
+        first, second = await bus.accepted(2)
+
+    assert again.run_id == second.run != first.run
+    assert again.scenario == "monkey"
+    assert isinstance(first.event, RunAccepted)
+    assert isinstance(second.event, RunAccepted)
+    assert second.event.scenario == first.event.scenario
+    assert second.event.key == first.event.key == "alpha"
+    assert {action.for_ for action in second.event.scenario.spec.phases[0].actions} == {timedelta(seconds=3)}
+
+
+async def test_a_rerun_of_no_run_or_on_a_host_that_no_longer_has_the_system_says_so(bus: Bus) -> None:
+    async with bus.taking():
+        reply = await bus.client.submit(SubmitRequest(document=SCENARIO))
+        await bus.accepted()
+        unknown = await bus.client.rerun("nobody")
+    bus.acceptance = Acceptance({"own": OWN}, allow_systems=False)
+    async with bus.taking():
+        gone = await bus.client.rerun(reply.run_id or "")
+
+    assert [finding.what for finding in unknown.findings] == ["there is no run nobody"]
+    assert [finding.what for finding in gone.findings] == ["there is no system 'tiny'"]
 
 
 async def test_without_a_host_asking_says_so(bus: Bus) -> None:

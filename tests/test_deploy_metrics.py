@@ -1,3 +1,5 @@
+import platform
+
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -19,8 +21,13 @@ def test_every_sample_says_service_instance_and_version() -> None:
     found = samples(metrics)
 
     assert len(found) > 20
-    assert all(sample.labels.get(name) == value for sample in found for name, value in CONSTANT.items() if name != "version")
-    assert all("version" in sample.labels for sample in found)
+    assert all(sample.labels.get(name) == value for sample in found for name, value in CONSTANT.items())
+
+
+def test_pythons_own_version_has_a_label_of_its_own() -> None:
+    (found,) = [sample for sample in samples(PrometheusMetrics(**CONSTANT)) if sample.name == "python_info"]
+
+    assert (found.labels["version"], found.labels["python_version"]) == ("0.1.0", platform.python_version())
 
 
 def test_handlers_have_rate_errors_and_duration_by_actor_and_message() -> None:
@@ -49,5 +56,5 @@ def test_two_of_them_share_nothing_and_the_global_registry_stays_empty_of_ours()
     one, two = PrometheusMetrics(**CONSTANT), PrometheusMetrics(**CONSTANT)
     one.handled("validator", "run.started", 0.01, error=False)
 
-    assert not any(sample.name.startswith("test_coordinator") for sample in samples(two))
+    assert not any(sample.name.startswith("test_coordinator_handled") for sample in samples(two))
     assert not any(family.name.startswith("test_coordinator") for family in REGISTRY.collect())

@@ -31,7 +31,8 @@ from messages.events import Recorded, RunEvent
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
 from messages.run_events import AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunFinished, RunStarted, ServicesReleaseRequested
 from messages.scenario import Phase, Scenario, ScenarioSpec
-from messages.system import Driver, ExternalDriver, Health, HttpCheck, Metadata, Service, System, SystemSpec, TcpCheck
+from messages.checks import Health, HttpCheck, TcpCheck
+from messages.system import Driver, ExternalDriver, Metadata, Service, System, SystemSpec
 from messages.verdicts import Verdict
 from runs.history import Observations
 from targets.health import HealthProber

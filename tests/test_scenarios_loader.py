@@ -195,7 +195,7 @@ def test_a_text_with_nothing_but_a_system_can_be_checked() -> None:
         ("sequence: [service.stopping, service.started]", "sequence: []", "[]", "'sequence' is empty; give it at least one entry"),
         ("within: 10s", "within: 10s, never: 'yes'", "'yes'", "'never' cannot be 'yes'; true or false"),
         ("{service: front, action", "{service: 5, action", "5, action", "the number 5 stands where text must; put it into quotes"),
-        ("{service: front, action", "{service: {a: b}, action", "{a: b}", "'target' cannot be keys and values; a name of letters"),
+        ("{service: front, action", "{service: {a: b}, action", "a: b}", "unknown key 'a'; known: between, group, link"),
         (
             "      actions:",
             "      actions: {a: 1}\n      parallel_actions:",

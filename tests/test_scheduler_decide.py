@@ -15,10 +15,9 @@ from messages.fault_events import (
     FaultInjected,
     FaultReverted,
     FaultRevertFailed,
-    Identity,
     ServiceStarted,
-    Undo,
 )
+from messages.identity import Identity
 from messages.judgements import AssertionJudged
 from messages.run_events import (
     AbortRequested,
@@ -38,6 +37,7 @@ from messages.run_events import (
 )
 from messages.scenario import Scenario
 from messages.system import System
+from messages.undo import Undo
 from messages.verdicts import Reason, Verdict
 from runs.state import RunState
 

@@ -9,12 +9,13 @@ from messages.claims import History, Judgement
 from messages.claims.event import EventClaim
 from messages.claims.health import HealthClaim
 from messages.events import Recorded, RunEvent
-from messages.fault_events import FaultArmed, FaultInjected, FaultUnseen, Undo
+from messages.fault_events import FaultArmed, FaultInjected, FaultUnseen
 from messages.judgements import AssertionJudged
 from messages.observations import EventMatched, Match
 from messages.run_events import ActionRequested, AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted
 from messages.scenario import Scenario
 from messages.system import System
+from messages.undo import Undo
 from messages.verdicts import Reason, Verdict
 from runs.windows import window_of
 

@@ -6,10 +6,11 @@ import pytest
 
 from messages.claims import Claim, EventClaim, RecoveryClaim, Window
 from messages.events import Recorded, RunEvent
-from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted, Undo
+from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted
 from messages.run_events import ActionExpired, ActionRequested, PhaseFinished, PhaseStarted, RunAccepted
 from messages.scenario import Scenario
 from messages.system import System
+from messages.undo import Undo
 from messages.verdicts import Reason
 from runs.history import excused
 from runs.state import RunState

@@ -49,15 +49,16 @@ class Lines:
         """Bytes of a line that is not over."""
         return len(self._part)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are over now; a line that was too long is an empty one."""
+    def feed(self, data: bytes) -> list[tuple[bytes, int]]:
+        """The lines that are over now, and how many bytes of what was fed each ends; a line that was too long is an empty one."""
         *whole, part = (self._part + data).split(b"\n")
-        if whole and self._skipping:
-            whole[0], self._skipping = b"", False
+        found = [(line if len(line) <= LONGEST else b"", len(line) + 1) for line in whole]
+        if found and self._skipping:
+            found[0], self._skipping = (b"", found[0][1]), False
         if self._skipping or len(part) > LONGEST:
             part, self._skipping = b"", True
         self._part = part
-        return [line if len(line) <= LONGEST else b"" for line in whole]
+        return found
 
 
 def operation_of(line: bytes) -> Operation:

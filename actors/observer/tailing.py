@@ -77,9 +77,9 @@ class Tailing:
         while data := self._next():
             begin = self._offset - self._lines.pending
             self._offset += len(data)
-            for line in self._lines.feed(data):
+            for line, size in self._lines.feed(data):
                 self._place(begin, operation_of(line))
-                begin += len(line) + 1
+                begin += size
             await asyncio.sleep(0)
 
     def _next(self) -> bytes:

@@ -40,6 +40,9 @@ class Lane:
     share: str
     """How much of the time it was healthy."""
     hit: bool
+    """A fault was on it, or it was down."""
+    hurt: bool
+    """It was not healthy all the time."""
     label_y: float
     track: Box | None
     downs: tuple[Box, ...]
@@ -64,7 +67,7 @@ def lanes(report: Report, axis: Axis, top: float, *, inline: bool) -> tuple[tupl
     for name in _homeless(report, {s.service for s in services}):
         bars, rows = _bars(report, name, axis, y + (16 if inline else 0))
         line = y + (16 if inline else 0) + rows * _ROW + 2
-        found.append(Lane(name, "", hit=True, label_y=y + 11, track=None, downs=(), faults=bars, line_y=line))
+        found.append(Lane(name, "", hit=True, hurt=False, label_y=y + 11, track=None, downs=(), faults=bars, line_y=line))
         y = line + _GAP / 2
     return tuple(found), y, len(services) - len(shown)
 
@@ -91,7 +94,7 @@ def _lane(report: Report, service: AffectedService, axis: Axis, y: float, *, inl
     downs = tuple(_downs(report, service, axis, track_y))
     label_y = y - 5 if inline else track_y + _TRACK - 2
     hit = bool(service.faults or service.downtimes or bars)
-    return Lane(service.service, told_share, hit, label_y, track, downs, bars, track_y + _TRACK + _GAP / 2)
+    return Lane(service.service, told_share, hit, bool(service.downtimes), label_y, track, downs, bars, track_y + _TRACK + _GAP / 2)
 
 
 def _downs(report: Report, service: AffectedService, axis: Axis, y: float) -> Iterator[Box]:

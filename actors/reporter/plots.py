@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from actors.reporter.chart import Chart, Level, Series, Value, ceiling, curve
@@ -34,6 +34,15 @@ class Plot:
     failed: tuple[tuple[Value, str], ...] = ()
     stacked: bool = False
     """Each series holds what the ones after it hold, and its own."""
+    scaled_from: datetime | None = None
+    """What came before, while the services were still starting, may run off the scale."""
+
+    @property
+    def highest(self) -> float:
+        """The greatest value that the scale has to hold."""
+        values = [v for s in self.series for v in s.values if v.value is not None]
+        settled = [v for v in values if self.scaled_from is None or v.start >= self.scaled_from]
+        return max((v.value or 0.0 for v in settled or values), default=0.0)
 
 
 def plots(report: Report) -> list[Plot]:
@@ -52,7 +61,7 @@ def charts(found: Sequence[Plot], axis: Axis, top: float, *, inline: bool) -> tu
 
 
 def _chart(plot: Plot, axis: Axis, top: float) -> Chart:
-    scale = ceiling(max((v.value for s in plot.series for v in s.values if v.value is not None), default=1.0))
+    scale = ceiling(plot.highest)
     base = top + plot.height
     told = seconds if plot.unit == "s" else lambda v: f"{figure(v)}{plot.unit}"
     marks = (scale / 2, scale) if plot.levels else (scale,)
@@ -93,11 +102,12 @@ def _rates(report: Report) -> Iterator[Plot]:
     if not events.series:
         return
     begin = family(report)
-    yield _rate(events.series, begin, f"{begin}* per second" if begin else "events per second", height=_BIG)
+    all_ = _rate(events.series, begin, f"{begin}* per second" if begin else "events per second", height=_BIG)
+    yield replace(all_, scaled_from=report.system_impact.observed_from)
     seldom = set(rare(report))
     names = [name for name in asked(report) if name not in seldom][:TYPES] if len(events.by_type) > 1 else []
     for name in names:
-        yield _rate(events.series, name, name, height=_SMALL)
+        yield replace(_rate(events.series, name, name, height=_SMALL), scaled_from=report.system_impact.observed_from)
 
 
 def _rate(series: Sequence[RatePoint], begin: str, name: str, *, height: float) -> Plot:

@@ -86,8 +86,7 @@ def _rates(report: Report, axis: Axis, columns: int) -> Iterator[Strip]:
     for plot in [p for p in plots(report) if p.unit == "/s"][:_RATES]:
         values = plot.series[0].values
         rates = _sampled([(v.start, v.end, v.value or 0.0) for v in values], axis, columns)
-        highest = max((r for r in rates if r is not None), default=0.0)
-        yield Strip(plot.name, "".join(_height(r, highest) for r in rates), f"≤ {highest:.0f}/s")
+        yield Strip(plot.name, "".join(_height(r, plot.highest) for r in rates), f"≤ {plot.highest:.0f}/s")
 
 
 def _sampled(values: Sequence[tuple[datetime, datetime, float]], axis: Axis, columns: int) -> list[float | None]:

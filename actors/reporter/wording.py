@@ -73,4 +73,4 @@ def seconds(length: float) -> str:
 
 def share(part: float) -> str:
     """A share of the time, never rounded up to all of it."""
-    return "100 %" if part == 1 else f"{min(part, 0.999):.1%}".replace("%", " %")
+    return f"{1 if part == 1 else min(part, 0.999):.{0 if part == 1 else 1}%}".replace("%", "\u00a0%")

@@ -18,9 +18,10 @@ from messages.claims.latency import LatencyClaim
 from messages.claims.measured import Measured, MeasuredSpan, Scrape
 from messages.claims.metric import MetricClaim
 from messages.claims.recovery import RecoveryClaim
+from messages.claims.unsupported import UnsupportedClaim
 
 AnyClaim = Annotated[
-    AuditClaim | ContinuityClaim | EventClaim | HealthClaim | HttpClaim | LatencyClaim | MetricClaim | RecoveryClaim,
+    AuditClaim | ContinuityClaim | EventClaim | HealthClaim | HttpClaim | LatencyClaim | MetricClaim | RecoveryClaim | UnsupportedClaim,
     Field(discriminator="type"),
 ]
 
@@ -49,6 +50,7 @@ __all__ = [
     "ServiceHistory",
     "Tally",
     "Transition",
+    "UnsupportedClaim",
     "Window",
     "inconclusive",
     "nearest",

@@ -102,10 +102,11 @@ class MetricClaim(Claim):
         if beyond:
             told = f"{self.metric} names {beyond} series more than are read; add labels"
             return inconclusive(Reason.JUDGE_ERROR, told, *evidence)
-        if not figures and (error or not scrapes):
+        if all(s.error for s in scrapes):
             return inconclusive(Reason.NO_SAMPLES, f"no metrics could be scraped in the window{': ' if error else ''}{error}", *evidence)
         if not figures and self.of != "value" and any(s.series for s in scrapes):
-            return inconclusive(Reason.TOO_FEW_SAMPLES, "one scrape shows no growth; lengthen the window or scrape more often", *evidence)
+            told = f"one scrape shows no growth; lengthen the window or scrape more often{f' ({error})' if error else ''}"
+            return inconclusive(Reason.TOO_FEW_SAMPLES, told, *evidence)
         if not figures:
             return inconclusive(Reason.NO_SAMPLES, f"there is no series like {self.metric}", *evidence)
         allowed = max(history.max_gap, 2 * self.every)

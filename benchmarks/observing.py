@@ -1,0 +1,116 @@
+"""How fast the observer reads the service events of a run and matches them against ten claims.
+
+The events lie in the system's stream already and are read as in a run: delivered by the server, read as CloudEvents, counted by type and
+second, and matched. There are five types of events; of the ten claims eight name one type each (two of them look into `data`), one follows a
+key from its opening to its closing, and one looks at every event.
+"""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from nats.aio.client import Client
+
+from actors.observer.events import EventReading
+from actors.observer.view import ObserverView
+from benchmarks.measure import Figure, figure
+from bus.actor import Run
+from bus.cancelling import end
+from bus.connection import connect
+from bus.event_streams import EventStreams
+from bus.server import embedded_server
+from messages.events import Recorded, RunEvent
+from messages.run_events import PhaseStarted, RunAccepted, RunStarted
+from messages.scenario import Scenario
+from messages.system import System
+
+EVENTS = 60_000
+TRIALS = 3
+TYPES = ("order.submitted", "order.filled", "price.updated", "position.changed", "risk.checked")
+SYSTEM = {"metadata": {"name": "bench"}, "spec": {"events": ["bench.events.>"], "services": {"engine": {"driver": {"external": {}}}}}}
+
+
+def scenario() -> Scenario:
+    """Ten claims."""
+    named = [{"id": f"named-{number}", "type": "event", "where": f"event.type == '{TYPES[number % 5]}'"} for number in range(6)]
+    looking = [
+        {"id": "large", "type": "event", "where": "event.type == 'order.filled' && event.data.quantity > 90.0"},
+        {"id": "of-one", "type": "event", "where": "event.type == 'price.updated' && event.data.symbol == 'ABC'"},
+    ]
+    keyed = [{"id": "keys", "type": "continuity", "key": "event.data.order_id", "opened_by": TYPES[0], "closed_by": [TYPES[1]]}]
+    every = [{"id": "any", "type": "event", "where": "event.source == 'nobody'", "never": True}]
+    spec = {"system": "bench", "phases": [{"name": "only", "assertions": [*named, *looking, *keyed, *every]}]}
+    return Scenario.model_validate_json(json.dumps({"metadata": {"name": "bench"}, "spec": spec}))
+
+
+def event(number: int) -> bytes:
+    """A service event of about 300 bytes."""
+    data = {"order_id": f"o-{number // 5}", "symbol": "ABC" if number % 3 else "DEF", "quantity": float(number % 100), "price": 101.25}
+    told = {"specversion": "1.0", "id": f"e-{number}", "type": TYPES[number % 5], "source": "engine", "data": data}
+    return json.dumps({**told, "time": "2024-01-01T00:00:00Z", "datacontenttype": "application/json"}).encode()
+
+
+class OneRun:
+    """A run that has begun; all that reading asks for."""
+
+    id, partition = "01JD0000000000000000000000", 0
+
+    def __init__(self, since: datetime) -> None:
+        self.view = ObserverView(self.id)
+        system = System.model_validate_json(json.dumps(SYSTEM))
+        events = (
+            RunAccepted(key="bench", scenario=scenario(), system=system, submitted=since),
+            RunStarted(),
+            PhaseStarted(phase="only", kind="phase"),
+        )
+        for sequence, told in enumerate(events, start=1):
+            line: Recorded[RunEvent] = Recorded(told, self.id, 0, "scheduler", told.entity, sequence, since, str(sequence))
+            self.view.apply(line)
+        self._since = since
+
+    def now(self) -> datetime:
+        """When the run began; nobody waits for more."""
+        return self._since
+
+
+async def measure_observing(folder: Path) -> list[Figure]:
+    """Events per second, from the first one asked for to the last one matched."""
+    rates = []
+    since = datetime(2000, 1, 1, tzinfo=UTC)
+    async with embedded_server(folder / "nats") as server, connect(server.url, name="bench", timeout=timedelta(seconds=5)) as connection:
+        streams = EventStreams(connection)
+        await streams.prepare("bench", ("bench.events.>",))
+        await _fill(connection.nc)
+        await connection.js.purge_stream("AUDIT-bench", keep=EVENTS)
+        for _ in range(TRIALS):
+            rates.append(EVENTS / await _read(streams, since))
+    return [figure("observer_events_per_second", "1/s", rates, ">= 20000")]
+
+
+async def _fill(nc: Client) -> None:
+    for number in range(EVENTS):
+        await nc.publish(f"bench.events.{TYPES[number % 5]}", event(number))
+    await nc.flush(timeout=30)
+
+
+async def _read(streams: EventStreams, since: datetime) -> float:
+    done, reading = asyncio.Event(), cast("EventReading", None)
+
+    def fresh() -> None:
+        if reading.matching.seen.count(since, None) >= EVENTS:
+            done.set()
+
+    reading = EventReading(streams, cast("Run[Any]", OneRun(since)), lambda: None, fresh)
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(reading.run())
+        await done.wait()
+        took = time.perf_counter() - begun
+        await end([task])
+    matched = {followed.name: len(followed.rows) for followed in reading.matching.followed}
+    if matched["named-0"] != EVENTS // 5 or matched["keys"] != EVENTS * 2 // 5:
+        raise RuntimeError(f"not everything was matched: {matched}")
+    return took
