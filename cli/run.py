@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.errors import NoAnswer
-from cli.access import Access, Bus, bus_at, joining, on_terminal, own_server
+from cli.access import Access, Bus, bus_at, joining, on_terminal, own_server, reading
 from cli.documents import Documents, load
 from cli.ending import download, tell
 from cli.errors import CliError, DocumentInvalid, Exit
@@ -18,7 +18,10 @@ from cli.output import complain, say
 from cli.progress import Progress
 from cli.screen import Screen, screen
 from messages.control import SubmitReply
-from messages.run_events import RunFinished
+from messages.run_events import RunAccepted, RunFinished
+from scenarios.library import library_directory
+from scenarios.loader import as_text
+from scenarios.systems import load_systems
 
 START_LIMIT = 20.0
 """Seconds for all actors to be at work; they first read the runs that are open."""
@@ -46,7 +49,7 @@ def run_command(request: RunRequest, access: Access, *, json: bool) -> int:
     documents = request.documents()
     if access.nats is None:
         documents.resolved()
-    return run_async(_run(request, documents, access, json=json))
+    return run_async(_run(request.reports, documents, access, json=json))
 
 
 def dry_run_command(request: RunRequest, *, json: bool) -> int:
@@ -66,12 +69,12 @@ def submit_command(request: RunRequest, access: Access, *, follow: bool, json: b
     return run_async(_submit(request, request.documents(), access, follow=follow, json=json))
 
 
-async def _run(request: RunRequest, documents: Documents, access: Access, *, json: bool) -> int:
+async def _run(reports: Path, documents: Documents, access: Access, *, json: bool) -> int:
     run: list[str] = []
     with signals(lambda: _left_behind(run, access), Exit.ABORTED) as heard:
         async with _coordinator(access, documents) as (bus, joined):
             run.append(await _hand_over(bus, documents, with_system=joined))
-            code = await _see_through(bus, run[0], request.reports, heard, json=json)
+            code = await _see_through(bus, run[0], reports, heard, json=json)
             if not joined:
                 await _serve_on(bus, heard)
     return code
@@ -84,10 +87,24 @@ async def _submit(request: RunRequest, documents: Documents, access: Access, *, 
 
 
 async def _rerun(wanted: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
+    if access.live() is None:
+        documents = await _documents_of(wanted, access)
+        return await _run(reports, documents, access, json=json)
     async with joining(access) as bus:
         before = await find_run(bus, wanted)
         run = _taken(await _asked(bus, bus.control.rerun(before)))
         return await _submitted(bus, run, access, reports, follow=follow, json=json)
+
+
+async def _documents_of(wanted: str, access: Access) -> Documents:
+    """What a run did, as documents that say it all: its scenario as it was resolved, and its system."""
+    async with reading(access) as bus:
+        run = await find_run(bus, wanted)
+        accepted = await bus.journal.find(run, "scheduler", "run", RunAccepted)
+    if accepted is None or not isinstance(accepted.event, RunAccepted):
+        raise CliError(f"there is no run {wanted}", "test-coordinator list shows those there are")
+    text = f"{as_text(accepted.event.scenario)}\n---\n{as_text(accepted.event.system)}"
+    return Documents(text, f"run {run}", None, load_systems(library_directory()))
 
 
 async def _submitted(bus: Bus, run: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from messages.actions import ACTIONS
 from messages.scenario import Action, RandomAction, RandomPlan
 from messages.system import System
 from messages.values import format_duration
 from scenarios.naming import taken_ids, unique
 from scenarios.nodes import Path
 from scenarios.overlaps import Thing, spans_of, things_of
-from scenarios.parts import Group, actions_of, groups, named, plan_of, raw_actions, raw_plan
+from scenarios.parts import Group, actions_of, groups, plan_of, raw_actions, raw_plan
 from scenarios.plan_checks import check_plan, draws_of
 from scenarios.ranges import drawer_of
 from scenarios.scenario_checks import MAX_ITEMS
@@ -33,7 +34,7 @@ class _Option:
 
     choice: int
     target: Any
-    things: tuple[Thing, ...]
+    things: frozenset[Thing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,12 @@ class _Monkey:
         """
         for tick in range(self._count):
             delay = tick * self._plan.every
-            free = [option for option in self._options if self._is_free(option, delay)]
+            free = self._free(delay)
             if not free:
                 continue
             option = self._pick(free)
             choice = self._plan.among[option.choice]
-            self._busy.append(_Busy(frozenset(option.things), delay, delay + choice.for_))
+            self._busy.append(_Busy(option.things, delay, delay + choice.for_))
             yield {
                 "target": option.target,
                 "action": choice.action,
@@ -132,14 +133,21 @@ class _Monkey:
 
     def _all_options(self, system: System) -> Iterator[_Option]:
         for index, choice in enumerate(self._plan.among):
-            for target in _targets_of(self._written[index]["target"]):
-                action = Action.model_validate_json(json.dumps({"target": target, "action": choice.action, "for": "1s"}))
-                yield _Option(index, target, tuple(things_of(action, system)))
+            action = Action(target=choice.target, action=choice.action)
+            things = things_of(action, system)
+            if action.kind == "partition":
+                yield _Option(index, self._written[index]["target"], frozenset(things))
+            else:
+                yield from (_Option(index, name if kind == "service" else {kind: name}, frozenset({(kind, name)})) for kind, name in things)
 
-    def _is_free(self, option: _Option, start: timedelta) -> bool:
-        end = start + self._plan.among[option.choice].for_
-        near = [busy for busy in self._busy if busy.start < end + REST and start < _later(busy.end)]
-        return not any(busy.things & set(option.things) for busy in near)
+    def _free(self, start: timedelta) -> list[_Option]:
+        taken = [self._taken(start, choice.for_) for choice in self._plan.among]
+        return [option for option in self._options if not option.things & taken[option.choice]]
+
+    def _taken(self, start: timedelta, length: timedelta) -> set[Thing]:
+        """What is busy at some time of a fault that starts then and lasts so long."""
+        near = [busy for busy in self._busy if busy.start < start + length + REST and start < _later(busy.end)]
+        return {thing for busy in near for thing in busy.things}
 
     def _pick(self, free: Sequence[_Option]) -> _Option:
         choices = sorted({option.choice for option in free})
@@ -155,7 +163,7 @@ class _Monkey:
         return mine[int(self._random.random() * len(mine))]
 
     def _parameters(self, index: int, choice: RandomAction) -> dict[str, Any]:
-        model = self._of(choice).spec.parameters
+        model = ACTIONS[choice.action].parameters
         drawers = {key: drawer_of(value, model, key) for key, value in choice.parameters.items()}
         for _ in range(_TRIES):
             found = {key: draw(self._random.random()) if draw is not None else choice.parameters[key] for key, draw in drawers.items()}
@@ -165,21 +173,6 @@ class _Monkey:
                 continue
             return found
         raise _NothingFits(index)
-
-    @staticmethod
-    def _of(choice: RandomAction) -> Action:
-        return Action(target=choice.target, action=choice.action)
-
-
-def _targets_of(target: Any) -> Iterator[Any]:
-    """Each thing of a target, as the target of an action of its own; a partition is one."""
-    if isinstance(target, dict) and target.get("between") is not None:
-        yield target
-    elif isinstance(target, dict) and target.get("of") is None:
-        key = "link" if target.get("link") is not None else "volume"
-        yield from ({key: name} for name in named(target))
-    else:
-        yield from named(target)
 
 
 def _kept_by(action: Action, system: System) -> Iterator[_Busy]:

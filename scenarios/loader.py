@@ -11,12 +11,15 @@ from messages.system import System
 from scenarios.drawing import draw_plans
 from scenarios.errors import DocumentErrors, finding, in_order, shown
 from scenarios.naming import name_everything
+from scenarios.original import is_original, take_go_placeholders, translate
 from scenarios.reading import read
+from scenarios.scaling import scale
 from scenarios.scenario_checks import check_scenario, is_bounded
 from scenarios.selections import Names
 from scenarios.sheet import Sheet
 from scenarios.substitution import substitute
-from scenarios.systems import finished, kind_of, sheets, system_of
+from scenarios.systems import RUNNABLE, finished, kind_of, sheets, system_of
+from scenarios.templates import TEMPLATE, record, take_parameters
 from scenarios.timing import check_times
 from scenarios.variables import take_variables
 from scenarios.wording import check_structure
@@ -35,7 +38,7 @@ class Resolved:
     """With what random plans were drawn that name no seed; None if there are none."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913  a scenario, and each thing that it may be told
     text: str,
     *,
     file: str,
@@ -44,15 +47,17 @@ def resolve(
     variables: Mapping[str, str] | None = None,
     allow_systems: bool = False,
     seed: int = 0,
+    speed: float = 1.0,
 ) -> Resolved:
     """The scenario of a text with its system: by the name in `system`, else the one that the scenario names.
 
     With `allow_systems` a System in the text comes before those in `systems`. Random plans that name no seed are drawn with `seed`.
+    `variables` are also the parameters of a template. The times of a scenario are divided by `speed`.
 
     Raises:
         DocumentErrors: the text has mistakes, all of which are named.
     """
-    loading = _Loading(text, file, systems, allow_systems=allow_systems, seed=seed)
+    loading = _Loading(text, file, systems, allow_systems=allow_systems, asked=Asked(seed, speed))
     loading.scenario(system, variables or {})
     if loading.resolved is None or loading.findings:
         raise DocumentErrors(loading.findings)
@@ -73,19 +78,32 @@ def check_text(
     variables: Mapping[str, str] | None = None,
     allow_systems: bool = True,
 ) -> tuple[Finding, ...]:
-    """Every mistake in a text, which may also hold nothing but systems. Never raises."""
-    loading = _Loading(text, file, systems, allow_systems=allow_systems)
+    """Every mistake in a text, which may also hold nothing but systems. Never raises.
+
+    A template is checked as far as its parameters are known.
+    """
+    loading = _Loading(text, file, systems, allow_systems=allow_systems, asked=Asked(parameters=False))
     if loading.scenarios or not loading.own or not allow_systems:
         loading.scenario(system, variables or {})
     return in_order(loading.findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a scenario is to be resolved."""
+
+    seed: int = 0
+    speed: float = 1.0
+    parameters: bool = True
+    """A template needs all of its parameters."""
+
+
 class _Loading:
     """What one text comes to."""
 
-    def __init__(self, text: str, file: str, systems: Mapping[str, System], *, allow_systems: bool, seed: int = 0) -> None:
+    def __init__(self, text: str, file: str, systems: Mapping[str, System], *, allow_systems: bool, asked: Asked) -> None:
         self.resolved: Resolved | None = None
-        self._seed = seed
+        self._asked = asked
         self._file = file
         self._systems = dict(systems)
         self._reading = read(text, file)
@@ -97,7 +115,7 @@ class _Loading:
 
     def _sort(self, sheet: Sheet, *, allow_systems: bool) -> None:
         kind = kind_of(sheet)
-        if kind == "Scenario":
+        if kind in RUNNABLE:
             self.scenarios.append(sheet)
             return
         if kind == "System" and not allow_systems:
@@ -134,19 +152,25 @@ class _Loading:
         bounded = is_bounded(sheet)
         if bounded:
             name_everything(sheet, Names.of(chosen) if chosen is not None else None)
+        if bounded and chosen is not None:
+            scale(sheet, self._asked.speed, chosen)
         good = check_structure(sheet, Scenario)
         sheet.settle()
-        asked = bounded and draw_plans(sheet, chosen, self._seed)
+        asked = bounded and draw_plans(sheet, chosen, self._asked.seed)
         if bounded:
             check_scenario(sheet, chosen)
             check_times(sheet)
         if good and chosen is not None and not sheet.findings and not self.findings:
-            self._finish(sheet, Scenario.model_validate_json(json.dumps(sheet.data)), chosen, self._seed if asked else None)
+            self._finish(sheet, Scenario.model_validate_json(json.dumps(sheet.data)), chosen, self._asked.seed if asked else None)
 
-    @staticmethod
-    def _prepare(sheet: Sheet, variables: Mapping[str, str]) -> None:
+    def _prepare(self, sheet: Sheet, variables: Mapping[str, str]) -> None:
         """Bring the document into the language's own form, without expressions."""
-        substitute(sheet, take_variables(sheet, variables))
+        if is_original(sheet.data) or sheet.data.get("kind") == TEMPLATE:
+            take_go_placeholders(sheet.data)
+        given = take_parameters(sheet, variables, needed=self._asked.parameters)
+        substitute(sheet, take_variables(sheet, given.rest), given.values, given.unknown)
+        record(sheet, given)
+        translate(sheet)
         sheet.settle()
 
     def _choose(self, sheet: Sheet, wanted: str | None) -> System | None:

@@ -13,7 +13,7 @@ from scenarios.sheet import Sheet
 from scenarios.timing import lots, pace
 
 Thing = tuple[str, ...]
-"""What a fault takes for itself: a service, link or volume by its kind and name, or the way between two services."""
+"""What a fault takes for itself: a service, link or volume by its kind and name, a call of a service's chaos API, or the way between two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def spans_of(action: Action, system: System | None) -> Iterator[Span]:
 
 def things_of(action: Action, system: System | None) -> list[Thing]:
     """What a fault takes for itself, in the order of its targets."""
+    if action.spec.means == "chaos":
+        return [(action.action, name) for name in dict.fromkeys(action.targets)]
     if not isinstance(action.target, Selection) or action.target.between is None:
         return [(action.kind, name) for name in dict.fromkeys(action.targets)]
     one, other = (list((side,) if isinstance(side, str) else side) for side in action.target.between)

@@ -16,13 +16,21 @@ from scenarios.sheet import Sheet
 
 MAX_DRAWS = 200
 """Draws of one plan."""
+MAX_CHOICES = 20
+"""Actions that a plan may draw from."""
 LEAST = timedelta(milliseconds=100)
 """The shortest time from one draw to the next."""
 
 
 def check_plan(sheet: Sheet, group: Group, path: Path, raw: dict[str, Any], system: System | None) -> None:
     """Note what is wrong with a random plan."""
-    for at, choice in raw_choices(group):
+    choices = list(raw_choices(group))
+    if len(choices) > MAX_CHOICES:
+        sheet.add(
+            (*path, "among"), f"{len(choices)} actions to draw from are too many", f"at most {MAX_CHOICES}; one may have many targets"
+        )
+        return
+    for at, choice in choices:
         check_fitting(sheet, at, choice, system, ranges=True)
         _check_choice(sheet, at, choice)
     plan = plan_of(raw)

@@ -156,7 +156,7 @@ def _check_sharing(sheet: Sheet) -> None:
     if sheet.spec.get("concurrency") != "shared":
         return
     services = mapping(sheet.spec.get("services"))
-    ours = [name for name, service in services.items() if "process" in mapping(mapping(service).get("driver"))]
+    ours = [name for name, service in services.items() if mapping(mapping(service).get("driver")).get("process") is not None]
     started = ours[:1] or list(mapping(sheet.spec.get("links")))[:1] or list(mapping(sheet.spec.get("workloads")))[:1]
     if started:
         what = f"{started[0]!r} would be started twice if runs shared the system"

@@ -59,6 +59,16 @@ def test_the_plan_as_json_holds_the_actions_in_the_order_of_their_times(dry: Dry
     assert plan["seed"] is None
 
 
+def test_on_a_terminal_the_plan_is_drawn_as_tables(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.plan.on_terminal", lambda: True)
+
+    rows = [" ".join(line.split()) for line in dry().output.splitlines()]
+
+    assert "WHEN ACTION TARGET ENDS UNDO AND LEASE NEEDS" in rows
+    assert any(row.startswith("+20s half: limit_fds 2 of 3 (api, db-3, store)") for row in rows), rows
+    assert "CLAIM SAYS WINDOW IF IT FAILS" in rows
+
+
 def test_a_dry_run_starts_nothing_and_leaves_nothing(dry: Dry, tmp_path: Path) -> None:
     assert dry("--nats", "nats://127.0.0.1:9").exit_code == 0
 

@@ -178,3 +178,15 @@ def test_a_stopping_host_aborts_its_open_runs_first(place: Place) -> None:
     assert serving.returncode == 0
     assert json.loads(place.call("list", "--json")[1])[0]["verdict"] == "aborted"
     assert place.web_is_gone()
+
+
+def test_a_run_is_done_again_from_the_journal_alone_also_when_nobody_serves(place: Place) -> None:
+    place.call("run", place.write(), "--json")
+    (place.folder / "tiny.yaml").unlink()
+
+    code, out, err = place.call("rerun", "last", "--json")
+    _, listed, _ = place.call("list", "--json")
+
+    assert (code, json.loads(out)["verdict"]) == (0, "passed"), err
+    assert [run["scenario"] for run in json.loads(listed)] == ["tiny", "tiny"]
+    assert place.web_is_gone()

@@ -25,6 +25,7 @@ from messages.claims import Claim, History, HttpClaim, LatencyClaim, MetricClaim
 from messages.events import Recorded, RunEvent
 from messages.fault_events import WorkloadStarted
 from messages.identity import Identity
+from messages.judgements import AssertionJudged
 from messages.measurements import AnswerSeen, MetricSampled
 from messages.observations import ObservedUntil, OperationsSeen, ProbeSummary, RoleSeen, StreamGap
 from messages.run_events import AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunStarted, ServicesReleaseRequested
@@ -120,7 +121,7 @@ class Stage:
     async def finish(self, phase: str = "chaos", kind: str = "phase") -> datetime:
         return await self.write(PhaseFinished.model_validate({"phase": phase, "kind": kind}))
 
-    async def open(self, claim: Claim, opens: datetime) -> None:
+    async def open(self, claim: HttpClaim | LatencyClaim | MetricClaim, opens: datetime) -> None:
         await self.write(AssertionOpened(assertion=claim.id, claim=claim, phase="chaos", opens=opens))
 
     def found(self, type_: type[E]) -> list[Recorded[E]]:
@@ -215,6 +216,7 @@ async def test_a_probe_is_sampled_from_settle_to_release_and_its_summaries_leave
     assert sum(summary.failed for summary in found) == 0
 
 
+@pytest.mark.long
 async def test_a_server_that_hangs_cannot_hide_it(stage: Stage, http: Server) -> None:
     """Closed loop, one slow answer would be one sample; open loop, every tick that came due meanwhile is slow too."""
     async with stage.observer():
@@ -236,6 +238,7 @@ async def test_a_server_that_hangs_cannot_hide_it(stage: Stage, http: Server) ->
     assert (hanging.latency.quantile(1.0) or timedelta()) >= timedelta(milliseconds=200)
 
 
+@pytest.mark.long
 async def test_an_observer_that_was_away_leaves_a_gap_in_which_nothing_counts(stage: Stage, http: Server) -> None:
     await stage.begin(latency(), probes=quote(http))
     opens = await stage.start()
@@ -277,6 +280,7 @@ def asking(server: Server, **words: Any) -> HttpClaim:
     return HttpClaim.model_validate({"id": "a", "type": "http", "url": server.url, "every": "40ms", "throughout": True, **words})
 
 
+@pytest.mark.long
 async def test_a_claim_asks_while_its_window_is_open_and_not_a_moment_longer(stage: Stage, http: Server) -> None:
     claim = asking(http)
     async with stage.observer():
@@ -298,10 +302,8 @@ async def test_a_claim_asks_while_its_window_is_open_and_not_a_moment_longer(sta
     assert http.asked <= after + 1
     assert judged is not None
     assert judged.verdict is Verdict.PASSED
-    assert {opens, closes} == {
-        min(s.start for s in summaries(stage)) - (summaries(stage)[0].start - opens),
-        max(s.end for s in summaries(stage)),
-    }
+    assert opens <= min(summary.start for summary in summaries(stage))
+    assert closes == max(summary.end for summary in summaries(stage))
 
 
 async def test_a_wrong_answer_is_journalled_with_what_was_got_and_so_is_the_next_good_one(stage: Stage, http: Server) -> None:
@@ -338,8 +340,6 @@ async def test_a_claim_that_was_judged_asks_no_more(stage: Stage, http: Server) 
 
 
 def judged_now(claim: Claim) -> RunEvent:
-    from messages.judgements import AssertionJudged
-
     return AssertionJudged(assertion=claim.id, verdict=Verdict.PASSED, reason=None, message="seen", evidence=("x",), measured={})
 
 
@@ -348,6 +348,7 @@ def counter(server: Server, **words: Any) -> MetricClaim:
     return MetricClaim.model_validate(limit)
 
 
+@pytest.mark.long
 async def test_metrics_are_scraped_in_the_window_and_in_the_phase_that_it_is_compared_with(stage: Stage, http: Server) -> None:
     claim = counter(http, of="rate", at_least="-50%", compare="baseline")
     http.body = '# TYPE orders_total counter\norders_total{status="filled"} 3\norders_total{status="rejected"} 9\n'
@@ -429,6 +430,7 @@ def operations(stage: Stage) -> tuple[int, int, int, int]:
     return sum(s.ok for s in seen), sum(s.failed for s in seen), sum(s.unknown for s in seen), sum(s.unreadable for s in seen)
 
 
+@pytest.mark.long
 async def test_a_workloads_operations_are_read_as_they_are_written(stage: Stage, output: Output) -> None:
     async with stage.observer():
         await stage.begin(workloads=WRITERS)
@@ -449,6 +451,7 @@ async def test_a_workloads_operations_are_read_as_they_are_written(stage: Stage,
     assert {name for line in stage.found(OperationsSeen) for name in line.event.samples} == {"w21", "w22", "w23"}
 
 
+@pytest.mark.long
 async def test_a_restarted_observer_reads_on_where_the_last_one_stopped(stage: Stage, output: Output) -> None:
     await stage.begin(workloads=WRITERS)
     await stage.write(output.started, "chaos-injector")

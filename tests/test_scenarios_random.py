@@ -201,3 +201,7 @@ def test_draws_that_do_not_fit_into_their_phase_are_told(every: str, count: int 
 
     assert [line for line in told(text) if says is None or line.startswith(says)] == ([] if says is None else told(text)), told(text)
     assert says is None or told(text)
+
+
+def test_too_many_choices_are_refused_as_one_mistake() -> None:
+    assert told(document(", ".join([KILL] * 21))) == ["11:11: 21 actions to draw from are too many"]

@@ -106,7 +106,7 @@ spec:
 CLAIMS = """
         - {id: quick, type: latency, probe: quote, percentile: 95, compare: baseline, at_most: "+120ms", on_fail: continue}
         - {id: bought, type: latency, workload: buyers, percentile: 80, at_most: 150ms, min_samples: 5, on_fail: continue}
-        - {id: grows, type: metric, target: shop, metric: 'served_total{kind="work"}', of: rate, at_least: 20, every: 200ms, on_fail: continue}
+        - {id: grows, type: metric, target: shop, metric: 'served_total{kind="work"}', of: rate, at_least: 20, every: 200ms}
         - {id: open, type: http, url: "URL/work", expect: "status == 200", throughout: true, every: 100ms, on_fail: continue}
         - {id: late, type: metric, target: shop, metric: served_total, at_least: 10, within: 1s, every: 100ms, on_fail: continue}
 """

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import time
 
 
@@ -17,7 +18,8 @@ def main() -> None:
                 outcome = "ok" if connection.recv(100).startswith(b"HTTP/1.1 200") else "failed"
         except OSError:
             outcome = "failed"
-        print(json.dumps({"op": "work", "id": str(number), "outcome": outcome, "took": time.monotonic() - begin}))
+        operation = {"op": "work", "id": str(number), "outcome": outcome, "took": time.monotonic() - begin}
+        sys.stdout.write(json.dumps(operation) + "\n")
         time.sleep(0.01)
 
 
