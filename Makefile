@@ -37,7 +37,7 @@ format: setup  ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup  ## Runs per second, and scenario published to fault armed
+bench: setup  ## Latency, throughput and memory, beside Chaos Toolkit; written to benchmarks/latest.json
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove what the others made

@@ -4,7 +4,6 @@ With a benchmark's name as argument, that one alone, as JSON lines.
 """
 
 import asyncio
-import importlib.util
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ import uvloop
 
 from benchmarks import peer
 from benchmarks.latency import measure_latency, measure_real_runs
+from benchmarks.linking import measure_proxy
 from benchmarks.measure import Figure
 from benchmarks.noop import measure_noop, measure_together
 from benchmarks.observing import measure_observing
@@ -33,9 +33,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "together": measure_together,
     "observing": measure_observing,
     "reporting": measure_reporting,
+    "proxy": measure_proxy,
 }
-OPTIONAL = {"proxy": "benchmarks.proxy"}
-"""Modules with a `measure(folder)` of their own."""
 
 
 def machine() -> dict[str, object]:
@@ -50,23 +49,10 @@ def machine() -> dict[str, object]:
     }
 
 
-def names() -> list[str]:
-    """Every benchmark that is there."""
-    return [*BENCHMARKS, *(name for name, module in OPTIONAL.items() if importlib.util.find_spec(module) is not None)]
-
-
-def benchmark(name: str) -> Benchmark:
-    """The benchmark of this name."""
-    if name in BENCHMARKS:
-        return BENCHMARKS[name]
-    found: Benchmark = importlib.import_module(OPTIONAL[name]).measure
-    return found
-
-
 def alone(name: str) -> None:
     """One benchmark, here."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        for figure in runner.run(_measured(benchmark(name), Path(folder))):
+        for figure in runner.run(_measured(BENCHMARKS[name], Path(folder))):
             print(json.dumps(figure.as_json()))
 
 
@@ -76,9 +62,13 @@ async def _measured(measure: Benchmark, folder: Path) -> list[Figure]:
 
 def figures() -> Iterator[Figure]:
     """The figures of all benchmarks, one process after the other, so that none inherits another's memory."""
-    for name in names():
+    for name in BENCHMARKS:
         command = [sys.executable, "-m", "benchmarks", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=False)
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"{name}: not done in {LIMIT} s, no figures", file=sys.stderr)
+            continue
         if done.returncode != 0:
             print(f"{name}: ended with {done.returncode}, no figures", file=sys.stderr)
             continue

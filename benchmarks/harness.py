@@ -60,10 +60,15 @@ class Watch:
             self._news.set()
 
     async def until(self, count: int) -> None:
-        """Wait for so many reports."""
-        while self.reported < count:
-            self._news.clear()
-            await self._news.wait()
+        """Wait for so many reports.
+
+        Raises:
+            TimeoutError: they did not come in a minute.
+        """
+        async with asyncio.timeout(60):
+            while self.reported < count:
+                self._news.clear()
+                await self._news.wait()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """From a scenario's publishing to the call of a driver, with arrivals at a fixed rate; and how many such runs a second there may be.
 
-Each run starts a process of its own (`sleep`), pauses it for 10 ms and stops it; validation of a text that was not seen before, the start and
-the stored `fault.armed` lie before the call. It counts from the moment at which the scenario was due to be published, however late it was (open loop), to the
-moment at which the injector called the driver, as `fault.injected` says.
+Each run starts a process of its own (`sleep`), pauses it for 10 ms and stops it; validation of a text that was not seen before, the
+process's start and the stored `fault.armed` lie before the call. It counts from the moment at which the scenario was due to be published,
+however late it was (open loop), to the moment at which the injector called the driver, as `fault.injected` says.
 """
 
 import asyncio

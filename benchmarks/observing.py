@@ -1,8 +1,8 @@
 """How fast the observer reads the service events of a run and matches them against ten claims.
 
 The events lie in the system's stream already and are read as in a run: delivered by the server, read as CloudEvents, counted by type and
-second, and matched. There are five types of events; of the ten claims eight name one type each (two of them look into `data`), one follows a
-key from its opening to its closing, and one looks at every event.
+second, and matched. There are five types of events; of the ten claims eight name one type each (two of them
+look into `data`), one follows a key from its opening to its closing, and one looks at every event.
 """
 
 import asyncio
@@ -78,15 +78,13 @@ class OneRun:
 
 async def measure_observing(folder: Path) -> list[Figure]:
     """Events per second, from the first one asked for to the last one matched."""
-    rates = []
     since = datetime(2000, 1, 1, tzinfo=UTC)
     async with embedded_server(folder / "nats") as server, connect(server.url, name="bench", timeout=timedelta(seconds=5)) as connection:
         streams = EventStreams(connection)
         await streams.prepare("bench", ("bench.events.>",))
         await _fill(connection.nc)
         await connection.js.purge_stream("AUDIT-bench", keep=EVENTS)
-        for _ in range(TRIALS):
-            rates.append(EVENTS / await _read(streams, since))
+        rates = [EVENTS / await _read(streams, since) for _ in range(TRIALS)]
     return [figure("observer_events_per_second", "1/s", rates, ">= 20000")]
 
 

@@ -1,8 +1,8 @@
 """Chaos Toolkit doing the same work on the same machine: it is installed into a cache of its own, and left out where that fails.
 
-Its experiment is the least that it can do, as our no-op run is: one steady-state probe, one action and one rollback, each a Python function that
-returns at once (the action of the 200 that are there together: after a second). One process per run, as it has no other way; it
-keeps no journal on disk and renders no report beside its `journal.json`.
+Its experiment is the least that it can do, as our no-op run is: one steady-state probe, one action and one rollback, each a Python
+function that returns at once (the action of the 200 that are there together: after a second). One process per run, as it has no other
+way; it keeps no journal on disk and renders no report beside its `journal.json`.
 """
 
 import asyncio
@@ -118,27 +118,14 @@ os._exit(code)
 
 
 def _write(path: Path, hold: float) -> None:
-    calls = {"type": "python", "module": "time", "func": "sleep"}
+    held = {"type": "python", "module": "time", "func": "sleep", "arguments": {"secs": hold}}
     quick = {"type": "python", "module": "os", "func": "getpid"}
+    there = {"type": "python", "module": "os.path", "func": "isdir", "arguments": {"s": "/"}}
     experiment = {
         "title": "noop",
         "description": "Disturbs nothing.",
-        "steady-state-hypothesis": {
-            "title": "true",
-            "probes": [{"type": "probe", "name": "fine", "tolerance": True, "provider": {**calls, "module": "os", "func": "path.exists"}}],
-        },
-        "method": [{"type": "action", "name": "noop", "provider": {**calls, "arguments": {"secs": hold}} if hold else quick}],
+        "steady-state-hypothesis": {"title": "true", "probes": [{"type": "probe", "name": "fine", "tolerance": True, "provider": there}]},
+        "method": [{"type": "action", "name": "noop", "provider": held if hold else quick}],
         "rollbacks": [{"type": "action", "name": "undo", "provider": quick}],
-    }
-    experiment["steady-state-hypothesis"] = {
-        "title": "true",
-        "probes": [
-            {
-                "type": "probe",
-                "name": "fine",
-                "tolerance": True,
-                "provider": {"type": "python", "module": "os.path", "func": "isdir", "arguments": {"s": "/"}},
-            }
-        ],
     }
     path.write_text(json.dumps(experiment))

@@ -55,7 +55,7 @@ def _of_second(number: int) -> list[RunEvent]:
     match = Match(id=f"e-{number}", type="order.filled", source="engine", sequence=number + 1, at=start)
     found: list[RunEvent] = [
         ProbeSummary(probe="engine", start=start, end=end, count=5, ok=5, failed=0, missed=0, slowest=timedelta(milliseconds=7)),
-        EventCounted(start=start, end=end, types={"order.filled": 40, "order.submitted": 40, "price.updated": 10 + number % 7}, unreadable=0),
+        EventCounted(start=start, end=end, types={"order.filled": 40, "order.submitted": 40, "price.updated": 10 + number % 7}),
         EventMatched(
             assertion="some", number=number + 1, opens=START, closes=None, until=end, through=number * 90, final=False, count=40 * number,
             seen=90 * number, errors=0, error=None, gap=False, first=match, last=match, kept=(match,), keys=None,

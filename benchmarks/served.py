@@ -1,6 +1,6 @@
 """One process with all actors and its own server (its usual sync profile), until its standard input ends: what is measured.
 
-    python -m benchmarks.served FOLDER < systems.json
+python -m benchmarks.served FOLDER < systems.json
 """
 
 import asyncio
@@ -24,7 +24,10 @@ async def serve(folder: Path, systems: dict[str, System]) -> None:
     """Say where the server is once everything is at work, then work."""
     settings = read_settings(log_level="ERROR")
     configure_logs("ERROR", "console")
-    async with embedded_server(folder / "nats") as server, host(settings, server.url, Plan(systems=systems, logs=folder / "logs")) as running:
+    async with (
+        embedded_server(folder / "nats") as server,
+        host(settings, server.url, Plan(systems=systems, logs=folder / "logs")) as running,
+    ):
         await running.ready()
         print(json.dumps({"url": server.url, "server": server.pid}), flush=True)
         await asyncio.to_thread(sys.stdin.read)

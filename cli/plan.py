@@ -127,7 +127,7 @@ def _tables(actions: tuple[PlannedAction, ...], claims: tuple[PlannedClaim, ...]
         for action in actions:
             at = f"+{_span(action.offset)}\n" if action.offset is not None else ""
             told = f"\n{_parameters(action)}" if action.parameters else ""
-            undo = f"{action.undo}\nlease {action.lease}" if action.fault else "no fault"
+            undo = f"{action.undo}\nlease {action.lease.partition(',')[0]}" if action.fault else "no fault"
             row = (f"{at}{action.starts}", f"{action.id}: {action.action}{told}", action.target, action.ends, undo, action.needs)
             table.add_row(*(escape(cell) for cell in row))
         yield table

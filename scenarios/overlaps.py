@@ -13,7 +13,7 @@ from scenarios.sheet import Sheet
 from scenarios.timing import lots, pace
 
 Thing = tuple[str, ...]
-"""What a fault takes for itself: a service, link or volume by its kind and name, a call of a service's chaos API, or the way between two."""
+"""What a fault takes for itself: a service, link or volume by its kind and name, or the way between two services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,21 @@ class Span:
 
 
 def check_overlaps(sheet: Sheet, group: Group, system: System | None) -> None:
-    """Note faults that start from the same moment and are certainly on one thing at once."""
-    spans: list[Span] = []
+    """Note faults that start from the same moment and are certainly on one thing at once.
+
+    What a chaos API is asked for is on the service beside everything else but the same call.
+    """
+    spans: dict[str, list[Span]] = {}
     for path, action in actions_of(group):
         if not action.spec.fault or not group.is_phase:
             continue
+        beside = spans.setdefault(action.action if action.spec.means == "chaos" else "", [])
         for mine in spans_of(action, system):
-            if any(_meet(mine, other) for other in spans):
+            if any(_meet(mine, other) for other in beside):
                 what = f"a second fault on {_told(mine, action)} at the same time"
                 sheet.add((*path, "target"), what, "start it later with `after` or `delay`")
                 break
-            spans.append(mine)
+            beside.append(mine)
 
 
 def spans_of(action: Action, system: System | None) -> Iterator[Span]:
@@ -65,8 +69,6 @@ def spans_of(action: Action, system: System | None) -> Iterator[Span]:
 
 def things_of(action: Action, system: System | None) -> list[Thing]:
     """What a fault takes for itself, in the order of its targets."""
-    if action.spec.means == "chaos":
-        return [(action.action, name) for name in dict.fromkeys(action.targets)]
     if not isinstance(action.target, Selection) or action.target.between is None:
         return [(action.kind, name) for name in dict.fromkeys(action.targets)]
     one, other = (list((side,) if isinstance(side, str) else side) for side in action.target.between)

@@ -131,7 +131,7 @@ class Sources:
         for part, window in enumerate(windows):
             key, live = f"{name}/{part}", self._live.get(f"{name}/{part}")
             if live is not None:
-                live.ends = min(now, live.until) if judged and live.ends is None else window.closes or live.ends
+                live.ends = min(live.ends or live.until, live.until) if judged else window.closes
             elif window.opens is not None and not judged and (window.closes is None or window.closes > now):
                 source = self._source(name, claim, window.opens)
                 if source is not None:

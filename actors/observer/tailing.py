@@ -17,7 +17,7 @@ from bus.actor import Decision, Run
 
 _log = structlog.get_logger()
 POLL = 0.1
-"""Seconds between two looks. An operation that does not say when it ended did so this much earlier at most, and what the program held back."""
+"""Seconds between two looks: the error bound of operations that do not say when they ended, beside what their program holds back."""
 PIECE = 256 * 1024
 
 

@@ -149,4 +149,6 @@ def is_shared(state: RunState) -> bool:
 
 
 def _why(state: RunState) -> str:
-    return f"one run at a time on {state.system.name}" if not is_shared(state) else f"{state.system.name} is not shared by the run that has it"
+    return (
+        f"one run at a time on {state.system.name}" if not is_shared(state) else f"{state.system.name} is not shared by the run that has it"
+    )

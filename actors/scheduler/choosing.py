@@ -1,12 +1,11 @@
 """Which targets a live action gets: chosen from what the journal says when it starts, so that nobody has to ask again. Pure."""
 
-import math
 import random
 
 from messages.expressions import Bindings, ExpressionError, compiled
 from messages.run_events import TargetResolved
 from messages.scenario import Action
-from messages.targets import Selection
+from messages.targets import Selection, picked
 from runs.state import RunState
 
 
@@ -23,19 +22,11 @@ def choose(state: RunState, action: Action) -> TargetResolved:
     selection = action.target if isinstance(action.target, Selection) else Selection(of=action.targets)
     seed = f"{state.id}/{action.id}"
     fitting = [name for index, name in enumerate(selection.names) if _fits(state, selection.where, name, index)]
-    count = _count(selection.pick, len(fitting))
+    count = picked(selection.pick, len(fitting))
     drawn = set(random.Random(seed).sample(fitting, count))  # noqa: S311 - a choice that anybody can repeat, no secret
     values = {name: _value(state, name) for name in selection.names} if selection.where is not None else {}
     chosen = tuple(name for name in fitting if name in drawn)
     return TargetResolved(action_id=action.id, candidates=selection.names, values=values, seed=seed, chosen=chosen)
-
-
-def _count(pick: int | str | None, available: int) -> int:
-    if pick is None:
-        return available
-    if isinstance(pick, int):
-        return min(pick, available)
-    return math.ceil(available * int(pick.removesuffix("%")) / 100)
 
 
 def _fits(state: RunState, where: str | None, name: str, index: int) -> bool:

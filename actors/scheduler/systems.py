@@ -110,7 +110,7 @@ class Systems:
         return held is None or held[0].startswith(_SHARED)
 
     async def _holders(self, system: str) -> list[str]:
-        """The runs that have the system now. Those that are finished and were not taken out, because their scheduler died, are taken out."""
+        """The runs that have the system now. Finished ones that were not taken out, because their scheduler died, are taken out here."""
         held = await self._read(system)
         if held is None:
             return []
