@@ -8,7 +8,7 @@ import structlog
 
 from bus.connection import Connection
 from bus.control import Verb
-from bus.intake import FILE, LARGE, SYSTEM, VARIABLES, Submission
+from bus.intake import FILE, LARGE, SPEED, SYSTEM, VARIABLES, Submission
 from bus.journal import Journal
 from bus.subjects import partition_of
 from messages.control import Done, Finding, Rejected, RunRequest, RunsReply, RunSummary, SubmitReply, SubmitRequest
@@ -34,8 +34,8 @@ class Acceptance:
         self._allow_systems = allow_systems
         self._own = own
 
-    def check(self, text: str, file: str, system: str | None, variables: Mapping[str, str], seed: int = 0) -> Resolved:
-        """Both documents, resolved; random plans without a seed are drawn with this one.
+    def check(self, text: str, file: str, system: str | None, variables: Mapping[str, str], seed: int = 0, speed: float = 1.0) -> Resolved:
+        """Both documents, resolved; random plans without a seed are drawn with this one, times are divided by `speed`.
 
         Raises:
             DocumentErrors: every mistake.
@@ -48,6 +48,7 @@ class Acceptance:
             variables=variables,
             allow_systems=self._allow_systems or text in self._own,
             seed=seed,
+            speed=speed,
         )
 
     def accept(self, submission: Submission) -> RunAccepted | Rejected:
@@ -55,8 +56,10 @@ class Acceptance:
         try:
             if submission.variables is None:
                 raise DocumentErrors((_finding(submission.file, f"the header {VARIABLES} is not a JSON object of texts"),))
+            if submission.speed is None:
+                raise DocumentErrors((_finding(submission.file, f"the header {SPEED} is not a number"),))
             text = submission.text.decode("utf-8", errors="strict")
-            found = self.check(text, submission.file, submission.system, submission.variables, seed_of(submission.run))
+            found = self.check(text, submission.file, submission.system, submission.variables, seed_of(submission.run), submission.speed)
             accepted = RunAccepted(key=submission.key, scenario=found.scenario, system=found.system, submitted=submission.at)
             if len(accepted.model_dump_json(by_alias=True)) > MAX_RESOLVED:
                 raise DocumentErrors((_finding(submission.file, "the resolved document is larger than 900 KiB"),))
@@ -100,7 +103,7 @@ class Control:
             return found
         key, run = request.key or found.system.name, new_run_id(self._journal.clock.now())
         await self._journal.write(partition_of(key), run, "control", SubmitRequested(principal=principal), None, None)
-        headers = {"Nats-Msg-Id": run, FILE: request.file, VARIABLES: json.dumps(request.variables)}
+        headers = {"Nats-Msg-Id": run, FILE: request.file, VARIABLES: json.dumps(request.variables), SPEED: repr(request.speed)}
         if request.system:
             headers[SYSTEM] = request.system
         await self._connection.js.publish(self._journal.subjects.scenario(key), request.document.encode(), headers=headers)
@@ -117,7 +120,7 @@ class Control:
         return await self.submit(again.model_dump_json().encode(), principal)
 
     async def _resolved(self, request: SubmitRequest) -> Resolved | SubmitReply:
-        told = (request.document, request.file, request.system, request.variables)
+        told = (request.document, request.file, request.system, request.variables, 0, request.speed)
         try:
             if len(request.document) > LARGE:
                 return await asyncio.to_thread(self._acceptance.check, *told)
@@ -182,6 +185,7 @@ async def _summary(journal: Journal, run: str) -> RunSummary | None:
         stage="finished" if end else "running" if started else "waiting",
         started=started.at if started else None,
         finished=finished.at if finished else None,
+        tags=accepted.event.scenario.metadata.tags,
     )
 
 
@@ -196,6 +200,7 @@ def summary_of(state: RunState) -> RunSummary:
         stage=state.stage_name(),
         started=state.started,
         finished=state.finished_at,
+        tags=state.scenario.metadata.tags,
     )
 
 

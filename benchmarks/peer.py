@@ -1,13 +1,14 @@
 """Chaos Toolkit doing the same work on the same machine: it is installed into a cache of its own, and left out where that fails.
 
 Its experiment is the least that it can do, as our no-op run is: one steady-state probe, one action and one rollback, each a Python
-function that returns at once (the action of the 200 that are there together: after a second). One process per run, as it has no other
+function that returns at once (the 200 that are there together pause for a second after the action). One process per run, as it has no other
 way; it keeps no journal on disk and renders no report beside its `journal.json`.
 """
 
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,7 @@ def _measured() -> tuple[str, dict[str, Figure]]:
         chaos = _installed()
         with tempfile.TemporaryDirectory() as folder:
             return _version(chaos), asyncio.run(_measure(chaos, Path(folder)))
-    except (OSError, subprocess.SubprocessError, TimeoutError) as error:
+    except (OSError, subprocess.SubprocessError, TimeoutError, ExceptionGroup) as error:
         print(f"no Chaos Toolkit beside ours: {type(error).__name__}: {error}", file=sys.stderr)
         return "", {}
 
@@ -101,10 +102,16 @@ async def _run(chaos: Path, folder: Path, experiment: str, number: int) -> float
     """One run to its end; the most memory that it held, in MiB."""
     own = folder / str(number)
     own.mkdir(exist_ok=True)
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     arguments = ["--no-version-check", "--log-file", own / "log", "run", "--journal-path", own / "journal.json", folder / experiment]
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _MEASURED, chaos, *arguments, cwd=own, **quiet)  # type: ignore[arg-type]
-    if await process.wait() != 0:
+    nothing = asyncio.subprocess.DEVNULL
+    command = [sys.executable, "-c", _MEASURED, str(chaos), *map(str, arguments)]
+    process = await asyncio.create_subprocess_exec(*command, cwd=own, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    try:
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    if code != 0:
         raise subprocess.CalledProcessError(process.returncode or 1, str(chaos))
     return int((own / "rss").read_text()) / 1024
 
@@ -118,14 +125,13 @@ os._exit(code)
 
 
 def _write(path: Path, hold: float) -> None:
-    held = {"type": "python", "module": "time", "func": "sleep", "arguments": {"secs": hold}}
     quick = {"type": "python", "module": "os", "func": "getpid"}
     there = {"type": "python", "module": "os.path", "func": "isdir", "arguments": {"s": "/"}}
     experiment = {
         "title": "noop",
         "description": "Disturbs nothing.",
         "steady-state-hypothesis": {"title": "true", "probes": [{"type": "probe", "name": "fine", "tolerance": True, "provider": there}]},
-        "method": [{"type": "action", "name": "noop", "provider": held if hold else quick}],
+        "method": [{"type": "action", "name": "noop", "provider": quick, **({"pauses": {"after": hold}} if hold else {})}],
         "rollbacks": [{"type": "action", "name": "undo", "provider": quick}],
     }
     path.write_text(json.dumps(experiment))

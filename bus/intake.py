@@ -22,8 +22,8 @@ from messages.run_events import RunAccepted
 from messages.values import TOKEN_PATTERN
 
 _log = structlog.get_logger()
-VARIABLES, SYSTEM, FILE = "Scenario-Variables", "Scenario-System", "Scenario-File"
-"""Headers that a publisher may set: a JSON object of texts, the name of a system, and what findings call the document."""
+VARIABLES, SYSTEM, FILE, SPEED = "Scenario-Variables", "Scenario-System", "Scenario-File", "Scenario-Speed"
+"""Headers that a publisher may set: a JSON object of texts, the name of a system, what findings call the document, how fast it runs."""
 _BATCH = 4
 """How many are taken at once: all of them are decided within the time that a message may take."""
 LARGE = 32 * 1024
@@ -48,6 +48,8 @@ class Submission:
     system: str | None
     variables: dict[str, str] | None
     """None: the header is not a JSON object of texts."""
+    speed: float | None = 1.0
+    """None: the header is no number."""
 
 
 class Acceptor(Protocol):
@@ -150,6 +152,7 @@ class Intake:
             file=headers.get(FILE) or "scenario",
             system=headers.get(SYSTEM) or None,
             variables=_variables(headers.get(VARIABLES)),
+            speed=_speed(headers.get(SPEED)),
         )
 
 
@@ -162,6 +165,13 @@ def _variables(header: str | None) -> dict[str, str] | None:
         return None
     plain = isinstance(values, dict) and all(isinstance(v, str) for v in values.values())
     return values if plain else None
+
+
+def _speed(header: str | None) -> float | None:
+    try:
+        return float(header) if header else 1.0
+    except ValueError:
+        return None
 
 
 def _unroutable(message: Msg, subject: str) -> Rejected:

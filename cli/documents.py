@@ -26,6 +26,7 @@ class Documents:
     system_text: str = ""
     """The text of the file that `--system` named."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    speed: float = 1.0
 
     def resolved(self, seed: int = 0) -> Resolved:
         """Scenario and system with nothing left to look up; random plans without a seed are drawn with this one.
@@ -41,15 +42,16 @@ class Documents:
             variables=dict(self.variables),
             allow_systems=True,
             seed=seed,
+            speed=self.speed,
         )
 
     def request(self, *, with_system: bool) -> SubmitRequest:
         """To hand them to a coordinator, the system's file with them if the coordinator does not have it."""
         document = f"{self.text}\n---\n{self.system_text}" if with_system and self.system_text else self.text
-        return SubmitRequest(document=document, file=self.file, system=self.system, variables=dict(self.variables))
+        return SubmitRequest(document=document, file=self.file, system=self.system, variables=dict(self.variables), speed=self.speed)
 
 
-def load(scenario: str, system: str | None, systems: Path | None, variables: Mapping[str, str]) -> Documents:
+def load(scenario: str, system: str | None, systems: Path | None, variables: Mapping[str, str], speed: float = 1.0) -> Documents:
     """Read what a command line names.
 
     Raises:
@@ -58,9 +60,9 @@ def load(scenario: str, system: str | None, systems: Path | None, variables: Map
     text, file = find_scenario(scenario)
     known = load_systems(systems or library_directory())
     if system is None or not looks_like_file(system):
-        return Documents(text, file, system, known, variables=variables)
+        return Documents(text, file, system, known, variables=variables, speed=speed)
     own, system_text = load_system_file(Path(system))
-    return Documents(text, file, own.name, {**known, own.name: own}, system_text, variables)
+    return Documents(text, file, own.name, {**known, own.name: own}, system_text, variables, speed)
 
 
 def systems_of(system: str | None, systems: Path | None) -> dict[str, System]:

@@ -46,13 +46,14 @@ def tell(followed: Following, finished: RunFinished, reports: dict[str, Path], *
     if not followed.artefacts:
         complain(f"there was no report within {REPORT_LIMIT:.0f} s; does a host run the reporter? (test-coordinator health)")
     if json:
-        say(jsonlib.dumps(_as_json(followed, finished, reports, code), indent=2, ensure_ascii=False))
+        say(jsonlib.dumps(as_json(followed, finished, reports, code), indent=2, ensure_ascii=False))
     else:
         _as_lines(followed, finished, reports, code, sys.stdout)
     return int(code)
 
 
-def _as_json(followed: Following, finished: RunFinished, reports: dict[str, Path], code: Exit) -> dict[str, object]:
+def as_json(followed: Following, finished: RunFinished, reports: dict[str, Path], code: Exit) -> dict[str, object]:
+    """What the run came to, as `--json` says it."""
     state = followed.state
     return {
         "run_id": followed.run,

@@ -34,10 +34,12 @@ def _examples(*lines: str) -> str:
         "test-coordinator run my-scenario.yaml --json > result.json",
         "test-coordinator run restart-during-trading --nats nats://10.0.0.5:4222",
         "test-coordinator run my-scenario.yaml --dry-run",
+        "test-coordinator run stablecoin-depeg --speed 3600",
+        "test-coordinator run resilience/ --reports reports",
     )
 )
 def run(  # noqa: PLR0913, PLR0917  each is an option
-    scenario: options.Scenario,
+    scenario: options.Suite,
     system: options.System = None,
     systems: options.Systems = None,
     var: options.Variables = None,
@@ -45,14 +47,22 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
     state: options.State = None,
     instance: options.Instance = None,
     reports: options.Reports = options.DEFAULT_REPORTS,
+    speed: options.Speed = 1.0,
     *,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Run a scenario and say what it came to. Without --nats everything runs in this process."""
+    """Run a scenario and say what it came to. Without --nats everything runs in this process.
+
+    A folder is a suite: its scenarios run one after the other, and the exit code is that of the worst verdict.
+    """
     from cli.run import RunRequest, dry_run_command, run_command
 
-    request = RunRequest(scenario, system, systems, options.parse_variables(var), reports)
+    request = RunRequest(scenario, system, systems, options.parse_variables(var), reports, speed)
+    if Path(scenario).is_dir():
+        from cli.suite import suite_command
+
+        _end(suite_command(request, _access(nats, state, instance), dry_run=dry_run, json=json))
     if dry_run:
         _end(dry_run_command(request, json=json))
     _end(run_command(request, _access(nats, state, instance), json=json))
@@ -90,6 +100,7 @@ def submit(  # noqa: PLR0913  each is an option
     var: options.Variables = None,
     nats: options.Nats = None,
     state: options.State = None,
+    speed: options.Speed = 1.0,
     *,
     follow: Follow = False,
     reports: options.Reports = options.DEFAULT_REPORTS,
@@ -98,7 +109,7 @@ def submit(  # noqa: PLR0913  each is an option
     """Hand a scenario to a running coordinator and print the run's id."""
     from cli.run import RunRequest, submit_command
 
-    request = RunRequest(scenario, system, None, options.parse_variables(var), reports)
+    request = RunRequest(scenario, system, None, options.parse_variables(var), reports, speed)
     _end(submit_command(request, _access(nats, state), follow=follow, json=json))
 
 
@@ -133,12 +144,40 @@ def validate(
     _end(validate_command(files, system, systems, options.parse_variables(var), json=json))
 
 
-@app.command(name="list", epilog=_examples("test-coordinator list", "test-coordinator list --json | jq '.[0].verdict'"))
-def list_(nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
-    """List the runs, the newest first."""
+@app.command(
+    name="list",
+    epilog=_examples("test-coordinator list", "test-coordinator list --tag market", "test-coordinator list --json | jq '.[0].verdict'"),
+)
+def list_(nats: options.Nats = None, state: options.State = None, tag: options.Tag = None, *, json: options.Json = False) -> None:
+    """List the runs, the newest first; with --tag those of scenarios that have it."""
     from cli.runs import list_command
 
-    _end(list_command(_access(nats, state), json=json))
+    _end(list_command(_access(nats, state), tag, json=json))
+
+
+@app.command(
+    epilog=_examples("test-coordinator scenarios", "test-coordinator scenarios --tag market", "test-coordinator scenarios resilience/")
+)
+def scenarios(
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A folder with scenarios instead of the library.")] = None,
+    tag: options.Tag = None,
+    *,
+    json: options.Json = False,
+) -> None:
+    """List the scenarios and templates that can be run by name. Needs no NATS."""
+    from cli.scenarios import scenarios_command
+
+    _end(scenarios_command(folder, tag, json=json))
+
+
+@app.command(epilog=_examples("test-coordinator schema > chaos.schema.json", "test-coordinator schema --format markdown"))
+def schema(
+    format_: Annotated[str, typer.Option("--format", metavar="json|markdown", help="For editors, or for people.")] = "json",
+) -> None:
+    """Print the scenario language: a JSON Schema for editors, or its reference. Needs no NATS."""
+    from cli.schema import schema_command
+
+    _end(schema_command(format_))
 
 
 @app.command(epilog=_examples("test-coordinator status", "test-coordinator status last --json"))

@@ -8,6 +8,9 @@ import typer
 RUNNING, BUS, OUTPUT = "Running", "Bus and state", "Output"
 
 Scenario = Annotated[str, typer.Argument(metavar="SCENARIO", help="A file, or the name of a scenario of the library.")]
+Suite = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A file, the name of a scenario of the library, or a folder that is run as a suite.")
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or `last` for the newest one.")]
 System = Annotated[str | None, typer.Option("--system", metavar="S", help="Use this system (a name, or a file).", rich_help_panel=RUNNING)]
 Systems = Annotated[
@@ -16,8 +19,23 @@ Systems = Annotated[
 ]
 Variables = Annotated[
     list[str] | None,
-    typer.Option("--var", metavar="K=V", help="Set a variable of the scenario; may be repeated.", rich_help_panel=RUNNING),
+    typer.Option(
+        "--var",
+        metavar="K=V",
+        help="Set a variable of the scenario, or a parameter of the template; may be repeated.",
+        rich_help_panel=RUNNING,
+    ),
 ]
+Speed = Annotated[
+    float,
+    typer.Option(
+        "--speed",
+        metavar="N",
+        help="Run N times as fast, limits down to 15 s; only on a system that says clock: scaled.",
+        rich_help_panel=RUNNING,
+    ),
+]
+Tag = Annotated[str | None, typer.Option("--tag", metavar="T", help="Only what has this tag.", rich_help_panel=OUTPUT)]
 Nats = Annotated[
     str | None,
     typer.Option("--nats", metavar="URL", help="Use this NATS (or NATS_URL) instead of the embedded one.", rich_help_panel=BUS),

@@ -38,10 +38,21 @@ class RunRequest:
     systems: Path | None
     variables: dict[str, str]
     reports: Path
+    speed: float = 1.0
 
     def documents(self) -> Documents:
         """The documents that it names."""
-        return load(self.scenario, self.system, self.systems, self.variables)
+        return load(self.scenario, self.system, self.systems, self.variables, self.speed)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run that is over."""
+
+    followed: Following
+    finished: RunFinished
+    reports: dict[str, Path]
+    """Its reports on disk, by format."""
 
 
 def run_command(request: RunRequest, access: Access, *, json: bool) -> int:
@@ -71,18 +82,18 @@ def submit_command(request: RunRequest, access: Access, *, follow: bool, json: b
 
 async def _run(reports: Path, documents: Documents, access: Access, *, json: bool) -> int:
     run: list[str] = []
-    with signals(lambda: _left_behind(run, access), Exit.ABORTED) as heard:
-        async with _coordinator(access, documents) as (bus, joined):
-            run.append(await _hand_over(bus, documents, with_system=joined))
+    with signals(lambda: left_behind(run, access), Exit.ABORTED) as heard:
+        async with coordinator(access, documents) as (bus, joined):
+            run.append(await hand_over(bus, documents, with_system=joined))
             code = await _see_through(bus, run[0], reports, heard, json=json)
             if not joined:
-                await _serve_on(bus, heard)
+                await serve_on(bus, heard)
     return code
 
 
 async def _submit(request: RunRequest, documents: Documents, access: Access, *, follow: bool, json: bool) -> int:
     async with joining(access) as bus:
-        run = await _hand_over(bus, documents, with_system=True)
+        run = await hand_over(bus, documents, with_system=True)
         return await _submitted(bus, run, access, request.reports, follow=follow, json=json)
 
 
@@ -110,15 +121,15 @@ async def _documents_of(wanted: str, access: Access) -> Documents:
 async def _submitted(bus: Bus, run: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
     """Tell the run's id; with `follow` show it instead until it is over."""
     if follow:
-        with signals(lambda: _left_behind([run], access), Exit.ABORTED) as heard:
+        with signals(lambda: left_behind([run], access), Exit.ABORTED) as heard:
             return await _see_through(bus, run, reports, heard, json=json)
     say(f'{{"run_id": "{run}"}}' if json else run)
     return Exit.PASSED
 
 
 @asynccontextmanager
-async def _coordinator(access: Access, documents: Documents) -> AsyncIterator[tuple[Bus, bool]]:
-    """Whoever runs the scenario: the coordinator at --nats or on the state folder (joined), else this process with all actors."""
+async def coordinator(access: Access, *documents: Documents) -> AsyncIterator[tuple[Bus, bool]]:
+    """Whoever runs the scenarios: the coordinator at --nats or on the state folder (joined), else this process with all actors."""
     async with AsyncExitStack() as stack:
         url = access.live()
         if url is None and (own := await own_server(access, stack, announced=True)) is not None:
@@ -127,11 +138,12 @@ async def _coordinator(access: Access, documents: Documents) -> AsyncIterator[tu
         yield await stack.enter_async_context(bus_at(url or access.live() or "", access.settings)), True
 
 
-async def _start(url: str, access: Access, documents: Documents, stack: AsyncExitStack) -> Bus:
+async def _start(url: str, access: Access, documents: tuple[Documents, ...], stack: AsyncExitStack) -> Bus:
     from deploy.host import Plan
     from deploy.serving import observed
 
-    plan = Plan(systems=documents.systems, own=frozenset({documents.text}), logs=access.folder / "logs")
+    systems = {name: system for each in documents for name, system in each.systems.items()}
+    plan = Plan(systems=systems, own=frozenset(each.text for each in documents), logs=access.folder / "logs")
     running = await stack.enter_async_context(observed(access.settings, url, plan, http=access.settings.http_port is not None))
     try:
         async with asyncio.timeout(START_LIMIT):
@@ -142,7 +154,7 @@ async def _start(url: str, access: Access, documents: Documents, stack: AsyncExi
     return await stack.enter_async_context(bus_at(url, access.settings))
 
 
-async def _hand_over(bus: Bus, documents: Documents, *, with_system: bool) -> str:
+async def hand_over(bus: Bus, documents: Documents, *, with_system: bool) -> str:
     """Submit the documents; the run's id.
 
     Raises:
@@ -176,14 +188,19 @@ def _taken(reply: SubmitReply) -> str:
 
 async def _see_through(bus: Bus, run: str, reports: Path, heard: Signals, *, json: bool) -> int:
     """Show the run until it is over, abort it when asked to, and tell what it came to."""
+    seen = await see(bus, run, reports, heard, json=json)
+    return tell(seen.followed, seen.finished, seen.reports, json=json)
+
+
+async def see(bus: Bus, run: str, reports: Path, heard: Signals, *, json: bool) -> Seen:
+    """Show the run until it is over, abort it when asked to, and fetch its reports."""
     progress = Progress(run)
     picture = on_terminal() and not json
     with screen(progress, bus.journal.clock.now, picture=picture, stream=sys.stderr if json else sys.stdout) as shown:
         async with following(bus, progress, shown.line) as followed:
             await followed.accepted(bus.namespace)
             finished = await _until_over(bus, followed, heard, shown)
-    found = await download(bus.reports, followed.artefacts, reports / run)
-    return tell(followed, finished, found, json=json)
+    return Seen(followed, finished, await download(bus.reports, followed.artefacts, reports / run))
 
 
 async def _until_over(bus: Bus, followed: Following, heard: Signals, shown: Screen) -> RunFinished:
@@ -203,7 +220,7 @@ async def _until_over(bus: Bus, followed: Following, heard: Signals, shown: Scre
     return over.result()
 
 
-async def _serve_on(bus: Bus, heard: Signals) -> None:
+async def serve_on(bus: Bus, heard: Signals) -> None:
     """Others may have joined: their runs need this process."""
     from deploy.draining import ended, open_runs
 
@@ -219,7 +236,8 @@ async def _serve_on(bus: Bus, heard: Signals) -> None:
         await ended(bus.journal, runs, ABORT_LIMIT)
 
 
-def _left_behind(run: list[str], access: Access) -> str:
+def left_behind(run: list[str], access: Access) -> str:
+    """What leaving at once may leave behind."""
     if not run:
         return "left before the scenario was handed over"
     again = f"--nats {access.nats}" if access.nats else f"--state {access.folder}"

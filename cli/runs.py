@@ -22,9 +22,9 @@ from messages.control import RunSummary
 from messages.verdicts import Verdict
 
 
-def list_command(access: Access, *, json: bool) -> int:
-    """Every run, the newest first."""
-    return run_async(_list(access, json=json))
+def list_command(access: Access, tag: str | None = None, *, json: bool) -> int:
+    """Every run, the newest first; with a tag those of scenarios that have it."""
+    return run_async(_list(access, tag, json=json))
 
 
 def status_command(run: str | None, access: Access, *, json: bool) -> int:
@@ -42,9 +42,10 @@ def abort_command(run: str, message: str, access: Access, *, json: bool) -> int:
     return run_async(_abort(run, message, access, json=json))
 
 
-async def _list(access: Access, *, json: bool) -> int:
+async def _list(access: Access, tag: str | None, *, json: bool) -> int:
     async with reading(access) as bus:
-        _print_runs(await list_runs(bus.journal), json=json, none="no runs yet")
+        runs = [run for run in await list_runs(bus.journal) if tag is None or tag in run.tags]
+        _print_runs(runs, json=json, none="no runs yet" if tag is None else f"no runs of scenarios with the tag {tag}")
     return Exit.PASSED
 
 
@@ -144,4 +145,5 @@ def _as_json(run: RunSummary) -> dict[str, object]:
         "stage": run.stage,
         "started": run.started.isoformat() if run.started else None,
         "finished": run.finished.isoformat() if run.finished else None,
+        "tags": list(run.tags),
     }

@@ -1,6 +1,6 @@
 """What is asked of the control service, and what it answers. Bodies are JSON."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,9 @@ class SubmitRequest(Message):
     system: str | None = None
     """Instead of the system that the scenario names."""
     variables: dict[str, str] = Field(default={})
+    """Variables of the scenario, or parameters of the template."""
+    speed: Annotated[float, Field(gt=0)] = 1.0
+    """How many times as fast as written."""
     key: Token | None = None
     """Runs of one key start in order; by default the system's name."""
 
@@ -64,6 +67,8 @@ class RunSummary(Message):
     """waiting, starting, settle, a phase's name, finally, recover, stopping, finished."""
     started: Instant | None = None
     finished: Instant | None = None
+    tags: tuple[str, ...] = ()
+    """The scenario's."""
 
 
 class RunsReply(Message):

@@ -144,7 +144,8 @@ class Workload(Document):
     """The user's own traffic: a program that says on its standard output what it tried, one JSON object a line.
 
     A line is `{"op": "write", "id": "7", "outcome": "ok", "took": 0.012}`: what was tried, whether it was `ok`, `failed` or `unknown`, and
-    the seconds that it took.
+    the seconds that it took. It counts as ended when it is read, at most 100 ms after it was written, unless `ended` says when that was
+    (ISO 8601 with a zone, or seconds since 1970). A program should not hold lines back; one in Python is started unbuffered.
     """
 
     description: str = ""

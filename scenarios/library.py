@@ -10,14 +10,14 @@ from scenarios.systems import RUNNABLE, SUFFIXES, kind_of, read_file, sheets
 
 
 def library_directory() -> Path:
-    """The directory that holds the library's files."""
+    """The directory that holds the library's files; its subdirectories with scenarios are suites."""
     return Path(__file__).resolve().parent
 
 
 def library_scenarios(directory: Path | None = None) -> dict[str, Path]:
-    """The files that hold a scenario or template, by its name."""
+    """The files that hold a scenario or template, those in suites too, by its name."""
     found: dict[str, Path] = {}
-    for file in sorted((directory or library_directory()).iterdir()):
+    for file in sorted((directory or library_directory()).rglob("*")):
         if file.suffix in SUFFIXES and file.is_file():
             reading = read(read_file(file, []), str(file))
             for sheet in sheets(reading.documents, str(file), ()):

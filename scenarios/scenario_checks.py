@@ -155,7 +155,8 @@ def _opened_in(claim: Claim, phase: str | None, homes: dict[str, str | None]) ->
 
 def _scope(claim: Claim, system: System | None, faults: dict[str, tuple[str, str]], phase: str | None, earlier: tuple[str, ...]) -> Scope:
     if system is None:
-        return Scope({target: frozenset({target}) for target in _targets(claim)}, faults, phase, earlier)
+        named = {*_targets(claim), *(target for target, _ in faults.values())}
+        return Scope({target: frozenset({target}) for target in named}, faults, phase, earlier)
     metrics = [name for name, service in system.spec.services.items() if service.metrics is not None]
     return Scope(system.event_names(), faults, phase, earlier, tuple(system.spec.probes), tuple(system.spec.workloads), metrics)
 

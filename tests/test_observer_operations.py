@@ -49,8 +49,11 @@ def test_lines_are_the_same_however_the_output_comes_in(written: list[bytes], cu
 def test_a_line_without_an_end_is_bounded_and_counts_as_one_that_cannot_be_read() -> None:
     lines = Lines()
 
-    found = [one for _ in range(100) for one in lines.feed(b"x" * 1000)] + lines.feed(b"\nok\n")
+    found = [one for _ in range(100) for one in lines.feed(b"x" * 1000)]
+    held = lines.pending
+    found += lines.feed(b"\nok\n")
 
+    assert held <= LONGEST
     assert [text for text, _ in found] == [b"", b"ok"]
     assert lines.feed(b"y" * (LONGEST + 1) + b"\nok\n") == [(b"", LONGEST + 2), (b"ok", 3)]
 

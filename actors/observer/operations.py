@@ -86,8 +86,8 @@ class Operations:
         """Nothing earlier is told any more."""
 
     def add(self, at: datetime, begin: int, operation: Operation) -> None:
-        """Take in an operation that ended at this instant, or when telling stopped if that is later; its line begins at this byte."""
-        insort(self._placed, _Placed(max(at, self.start), begin, operation))
+        """Take in an operation that ended at this instant, and counts at `start` if that is later; its line begins at this byte."""
+        insort(self._placed, _Placed(at, begin, operation))
 
     def through(self, until: datetime, edges: Iterable[datetime], read: int) -> list[OperationsSeen]:
         """The summaries that end at `until` or before, cut at the edges; `read` bytes of the output are placed. Silence is left out."""

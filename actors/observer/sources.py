@@ -92,8 +92,9 @@ class Sources:
         for name, workload in state.workloads.items():
             if name not in self._live:
                 self._begin(name, Tailing(name, workload.output, self._run, self._news))
+        self._begin_roles()
         if state.stages:
-            self._begin_steady()
+            self._begin_probes()
             for name, (claim, phase) in self._claims.items():
                 self._follow(name, claim, phase)
         for live in self._live.values():
@@ -110,16 +111,18 @@ class Sources:
                 live.task.cancel()
                 self._live.pop(name, None)
 
-    def _begin_steady(self) -> None:
-        """What is looked at all through the run: probes and roles."""
-        state, run, prober = self._run.view.state, self._run, self._prober
+    def _begin_roles(self) -> None:
+        for name, service in self._run.view.state.system.spec.services.items():
+            if service.role is not None and f"{name}?" not in self._live:
+                self._begin(f"{name}?", Asking(name, service.role, self._run, self._prober, self._news))
+
+    def _begin_probes(self) -> None:
+        """The probes of the system are sampled from the first stage on."""
+        state = self._run.view.state
         since = min(stage.started for stage in state.stages.values())
         for name, probe in state.system.spec.probes.items():
             if name not in self._live:
-                self._begin(name, Sampled(probe_of(name, probe, prober, since), run, self._news))
-        for name, service in state.system.spec.services.items():
-            if service.role is not None and f"{name}?" not in self._live:
-                self._begin(f"{name}?", Asking(name, service.role, run, prober, self._news))
+                self._begin(name, Sampled(probe_of(name, probe, self._prober, since), self._run, self._news))
 
     def _follow(self, name: str, claim: Claim, phase: str | None) -> None:
         """Look while the claim is open, and while the phase is on that it is compared with."""
