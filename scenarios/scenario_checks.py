@@ -141,10 +141,18 @@ def _check_claims(sheet: Sheet, system: System | None) -> None:
         starts = [phases.index(name) for name in _opened_in(claim, phase, homes) if name in phases]
         earlier = tuple(phases[: max(starts, default=0)])
         sheet.add_problems(path, _problems(claim, _scope(claim, system, faults, phase, earlier), system))
+        if system is not None and claim.id in _measured(system):
+            what = f"{claim.id!r} is the name of a service, probe or workload, and what is measured for it is told under that name"
+            sheet.add((*path, "id"), what, "give the claim another id")
         if claim.follows_health and system is not None:
             for target in _targets(claim):
                 if target in system.spec.services and target not in system.monitored():
                     sheet.add((*path, "target"), f"{target!r} has no health checks", "give the service `health` in the system")
+
+
+def _measured(system: System) -> set[str]:
+    spec = system.spec
+    return {*spec.services, *spec.probes, *spec.workloads}
 
 
 def _opened_in(claim: Claim, phase: str | None, homes: dict[str, str | None]) -> list[str | None]:

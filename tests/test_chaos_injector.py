@@ -58,7 +58,7 @@ from targets import find
 from targets.find import find_tagged, tagged_processes, tags_of
 from targets.group import is_halted
 from targets.health import HealthProber
-from targets.identity import ProcessStat, is_alive, live_processes
+from targets.identity import ProcessStat, is_alive, session_leaders
 from targets.process import ProcessDriver
 
 E_ = TypeVar("E_", bound=RunEvent)
@@ -560,11 +560,11 @@ async def test_the_machine_is_searched_once_for_a_run_whose_processes_are_known(
 
     def search() -> Iterator[ProcessStat]:
         searches.append(None)
-        return live_processes()
+        return session_leaders()
 
     async with stand.injector():
         await asyncio.sleep(0.2)
-        monkeypatch.setattr(find, "live_processes", search)
+        monkeypatch.setattr(find, "session_leaders", search)
         await stand.up(engine=engine)
         await stand.release()
         found = len(searches)

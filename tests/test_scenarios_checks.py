@@ -161,3 +161,24 @@ def test_too_many_actions_are_refused_as_one_mistake() -> None:
     actions = ", ".join(["{target: web, action: start}"] * 10_000)
 
     assert phase(f"[{actions}]") == ["4:3: 10000 actions and 0 claims are too many"]
+
+
+def test_a_claim_has_no_name_under_which_something_else_is_measured() -> None:
+    text = """apiVersion: chaos.trading/v1
+kind: Scenario
+metadata: {name: case}
+spec:
+  system: small
+  phases:
+    - {name: calm, duration: 1s, assertions: [{id: web, type: health, target: web, throughout: true}]}
+---
+apiVersion: chaos.trading/v1
+kind: System
+metadata: {name: small}
+spec:
+  services: {web: {driver: {external: {}}, health: {tcp: {address: "127.0.0.1:9"}}}}
+"""
+
+    found = check_text(text, file="case.yaml", systems={})
+
+    assert [(finding.line, finding.right) for finding in found] == [(7, "give the claim another id")]
