@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick check format bench clean
+.PHONY: help setup demo test test-quick check format docs bench clean
 
 help:  ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ check: setup  ## Lint, format, types and import contracts
 format: setup  ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup  ## Write the reference of the scenario language and its JSON Schema
+	@$(BIN)/test-coordinator schema --format markdown > docs/scenario-language.md
+	@$(BIN)/test-coordinator schema > docs/scenario.schema.json
 
 bench: setup  ## Latency, throughput and memory, beside Chaos Toolkit; written to benchmarks/latest.json
 	@$(BIN)/python -m benchmarks

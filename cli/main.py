@@ -35,7 +35,7 @@ def _examples(*lines: str) -> str:
         "test-coordinator run restart-during-trading --nats nats://10.0.0.5:4222",
         "test-coordinator run my-scenario.yaml --dry-run",
         "test-coordinator run stablecoin-depeg --speed 3600",
-        "test-coordinator run resilience/ --reports reports",
+        "test-coordinator run resilience --reports reports",
     )
 )
 def run(  # noqa: PLR0913, PLR0917  each is an option
@@ -54,12 +54,15 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
 ) -> None:
     """Run a scenario and say what it came to. Without --nats everything runs in this process.
 
-    A folder is a suite: its scenarios run one after the other, and the exit code is that of the worst verdict.
+    A folder is a suite (the library's is called resilience): its scenarios run one after the other, and the exit code is that of the worst
+    verdict.
     """
     from cli.run import RunRequest, dry_run_command, run_command
+    from scenarios.library import find_suite
 
-    request = RunRequest(scenario, system, systems, options.parse_variables(var), reports, speed)
-    if Path(scenario).is_dir():
+    suite = find_suite(scenario)
+    request = RunRequest(scenario if suite is None else str(suite), system, systems, options.parse_variables(var), reports, speed)
+    if suite is not None:
         from cli.suite import suite_command
 
         _end(suite_command(request, _access(nats, state, instance), dry_run=dry_run, json=json))

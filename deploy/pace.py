@@ -3,7 +3,7 @@
 import gc
 import sys
 
-YOUNG = 20_000
+YOUNG = 5_000
 """Objects that may be made before the young ones are looked through; nearly all die by themselves long before."""
 TURN = 0.001
 """Seconds that a thread may keep the interpreter while the loop waits for it: a report is rendered beside runs that wait for answers."""
@@ -15,5 +15,5 @@ def keep_pace() -> None:
         return
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, 20, 20)
+    gc.set_threshold(YOUNG, 10, 10)
     sys.setswitchinterval(TURN)

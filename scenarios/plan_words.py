@@ -56,6 +56,11 @@ def lease_of(action: Action) -> str:
     return LEASE if action.spec.fault else ""
 
 
+def needs_of_means(means: Means) -> str:
+    """What must be there for anything to be done by this means."""
+    return _NEEDS[means]
+
+
 def needs_of(system: System, action: Action) -> str:
     """What must be there for an action to be done, and which rights."""
     needs = _NEEDS_OF.get(action.action) or _NEEDS[action.spec.means]

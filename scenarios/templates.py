@@ -56,6 +56,7 @@ class Template(Document):
     kind: Literal["Template"] = "Template"
     metadata: Metadata
     parameters: Annotated[tuple[Parameter, ...], Field(min_length=1, max_length=MAX_PARAMETERS)]
+    """What it must be told, or may be."""
     spec: ScenarioSpec
     """The scenario, with `{{ parameters.name }}` wherever a value is to be filled in."""
 

@@ -127,7 +127,7 @@ def _translate_claims(sheet: Sheet) -> None:
             known = [word for one, word in EXPECTATIONS if one == kind]
             what = "'expect' is missing" if expect is None else f"'expect' cannot be {shown(expect)}"
             sheet.add((*path, "expect") if expect is not None else path, what, f"one of {', '.join(known)}" if known else "a text")
-            sheet.hide(path)
+            _hide(sheet, path)
             continue
         fields = _fields(sheet, path, claim, (kind, expect))
         if fields is not None:
@@ -152,8 +152,14 @@ def _fields(sheet: Sheet, path: Path, claim: dict[str, Any], wanted: tuple[str, 
         fields = build(told)
         told.done()
         return fields
-    sheet.hide(path)
+    _hide(sheet, path)
     return None
+
+
+def _hide(sheet: Sheet, path: Path) -> None:
+    """What others have against a claim that could not be translated follows from that."""
+    sheet.hide(path)
+    sheet.hide((*path, "type"))
 
 
 def _rewrite(claim: dict[str, Any], fields: dict[str, Any], wanted: tuple[str, str]) -> None:

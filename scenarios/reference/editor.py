@@ -23,6 +23,7 @@ _DURATION = "^([0-9]+(\\.[0-9]+)?(us|ms|s|m|h|d))+$"
 _SIZE = "^[0-9]+(\\.[0-9]+)?(B|kB|KiB|MB|MiB|GB|GiB)$"
 _RATE = "^[0-9]+(\\.[0-9]+)?/(s|m|h)$"
 _DURATION_EXAMPLES = ["500ms", "10s", "2m"]
+_REWRITTEN = frozenset({"title", "discriminator", "default", "properties", "patternProperties"})
 _SCENARIO_WORDS = frozenset({"kind", "apiVersion", "type"})
 """Keys that say what the others mean: no expression can stand there."""
 
@@ -64,7 +65,9 @@ def _clean(schema: Any) -> Any:
         return [_clean(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: _clean(value) for key, value in schema.items() if key not in {"title", "discriminator", "default", "patternProperties"}}
+    found = {key: _clean(value) for key, value in schema.items() if key not in _REWRITTEN}
+    if "properties" in schema:
+        found["properties"] = {key: _clean(value) for key, value in schema["properties"].items()}
     if "pattern" in found and isinstance(found["pattern"], str):
         found["pattern"] = _portable(found["pattern"])
     if "patternProperties" in schema:
@@ -86,7 +89,7 @@ def _without_null(schema: Schema) -> Schema:
     left = [one for one in alternatives if one.get("type") != "null"]
     if len(left) > 1:
         return schema | {"anyOf": left}
-    return left[0] | {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**left[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
 
 
 def _measure(schema: Schema) -> Schema:
@@ -176,11 +179,10 @@ def _or_expression(key: str, schema: Schema) -> Schema:
     """The value, or an expression that gives it."""
     if key in _SCENARIO_WORDS or _takes_any_text(schema) or not _is_plain(schema):
         return schema
-    outer = {name: schema[name] for name in ("description", "default", "examples") if name in schema}
-    inner = {name: value for name, value in schema.items() if name not in {"description", "default"}}
-    return {"anyOf": [*inner["anyOf"]] if set(inner) == {"anyOf"} else [inner], **outer} | {
-        "anyOf": [*(inner["anyOf"] if set(inner) == {"anyOf"} else [inner]), {"$ref": f"#/$defs/{EXPRESSION}"}]
-    }
+    outer: Schema = {name: schema[name] for name in ("description", "default") if name in schema}
+    inner = {name: value for name, value in schema.items() if name not in outer}
+    alternatives = inner["anyOf"] if set(inner) == {"anyOf"} else [inner]
+    return {"anyOf": [*alternatives, {"$ref": f"#/$defs/{EXPRESSION}"}], **outer}
 
 
 def _takes_any_text(schema: Schema) -> bool:
