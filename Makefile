@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds.
+LIBRARY := market-crash@150 stablecoin-depeg@10800 volatility-spike@600 feed-disruption@75 \
+  strategy-runaway@50 risk-system-test@100 custodian-offline@1200 settlement-cascade-failure@1800 \
+  exchange-disruption@150,disruption_type=latency rolling-restart file-descriptors monkey resilience
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick check format docs bench clean
+.PHONY: help setup demo library test test-quick check format docs bench clean
 
 help:  ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +24,9 @@ $(READY): pyproject.toml deploy/constraints.txt
 
 demo: setup  ## Restart the trading engine while orders flow, and show the report
 	@$(BIN)/test-coordinator run restart-during-trading --state .demo --reports reports
+
+library: setup  ## Run the whole library against the miniature, long scenarios at speed, and print their verdicts
+	@BIN=$(BIN) .ci/library $(LIBRARY)
 
 test: setup  ## All tests
 	@$(BIN)/pytest -n 2 --dist worksteal
@@ -45,4 +52,4 @@ bench: setup  ## Latency, throughput and memory, beside Chaos Toolkit; written t
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove what the others made
-	rm -rf $(VENV) .venv-* .demo reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* .demo .library reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -46,7 +46,7 @@ def scenarios_command(folder: Path | None, tag: str | None, *, json: bool) -> in
     elif not found:
         say("no scenarios" if tag is None else f"no scenarios with the tag {tag}")
     else:
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200).print(_table(found))
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 400).print(_table(found))
     return Exit.PASSED
 
 

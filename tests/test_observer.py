@@ -26,12 +26,12 @@ from bus.runtime import ActorRuntime, NoMetrics
 from bus.server import Server
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
+from messages.checks import Health, HttpCheck, TcpCheck
 from messages.claims import ContinuityClaim, EventClaim
 from messages.events import Recorded, RunEvent
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
 from messages.run_events import AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunFinished, RunStarted, ServicesReleaseRequested
 from messages.scenario import Phase, Scenario, ScenarioSpec
-from messages.checks import Health, HttpCheck, TcpCheck
 from messages.system import Driver, ExternalDriver, Metadata, Service, System, SystemSpec
 from messages.verdicts import Verdict
 from runs.history import Observations

@@ -1,15 +1,24 @@
 """Documents of the original language: they load as they are, mean the same, and keep the places of their mistakes."""
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from messages.claims import EventClaim, HealthClaim, History, MetricClaim, UnsupportedClaim, Window
 from messages.expressions import Bindings, compiled
 from messages.scenario import Action, Scenario
 from messages.verdicts import Reason, Verdict
-from scenarios import check_text, library_directory, load_systems, resolve
+from scenarios import DocumentErrors, check_text, library_directory, load_systems, resolve
 from scenarios.loader import Resolved, as_text
 from scenarios.original.expectations import EXPECTATIONS
 
@@ -20,6 +29,31 @@ DEPEG = (ORIGINAL / "stablecoin-depeg-scenario.yaml").read_text()
 TEMPLATE = (ORIGINAL / "exchange-disruption.yaml").read_text()
 NEEDED = {"target_exchange": "exchange-simulator", "disruption_type": "latency"}
 HOUR = timedelta(hours=1)
+ANYTHING: tuple[Any, ...] = (
+    None,
+    1,
+    -1.5,
+    True,
+    "",
+    "x",
+    "5s",
+    "{{",
+    "{{ .Variables.absent }}",
+    "a'b",
+    [],
+    {},
+    [1],
+    [{}],
+    {"type": {}},
+    10**30,
+)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document but its root."""
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from paths(below, (*path, key))
 
 
 def load(text: str = DISRUPTION, **variables: str) -> Resolved:
@@ -298,3 +332,16 @@ def test_each_disruption_of_the_template_is_what_the_exchange_does_to_itself(wan
 
     assert (found.action, found.target, found.parameters) == (action, "exchange-simulator", {"intensity": 0.25})
     assert (scenario.spec.phases[1].duration, scenario.timeout) == (timedelta(minutes=20), timedelta(minutes=35))
+
+
+@given(st.sampled_from([DISRUPTION, DEPEG, TEMPLATE]), st.data())
+@settings(max_examples=150, deadline=None)
+def test_whatever_stands_anywhere_in_an_original_nothing_is_raised(text: str, data: st.DataObject) -> None:
+    document = yaml.safe_load(text)
+    path = data.draw(st.sampled_from(list(paths(document))))
+    holder = reduce(getitem, path[:-1], document)
+    holder[path[-1]] = data.draw(st.sampled_from(ANYTHING))
+
+    check_text(json.dumps(document), file="f.yaml", systems=SYSTEMS)
+    with suppress(DocumentErrors):
+        resolve(json.dumps(document), file="f.yaml", systems=SYSTEMS, variables=NEEDED if text is TEMPLATE else {}, speed=60)

@@ -1,14 +1,19 @@
 """`--speed N`: which times of a scenario are divided, and how far limits are."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.control import Acceptance
+from bus.intake import Submission
 from messages.actions import ACTIONS
+from messages.control import Rejected
+from messages.ids import new_run_id
+from messages.run_events import RunAccepted
 from messages.system import System
 from scenarios import DocumentErrors, Resolved, library_directory, load_systems, resolve
 from scenarios.loader import as_text
@@ -51,6 +56,12 @@ spec:
 
 def load(text: str = SCENARIO, *, speed: float = 3600, systems: dict[str, System] = SYSTEMS) -> Resolved:
     return resolve(text, file="f.yaml", systems=systems, speed=speed)
+
+
+def submission(speed: float | None) -> Submission:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    run = new_run_id(at)
+    return Submission(SCENARIO.encode(), "trading", 0, run, "scenarios.trading", 1, at, "", "f.yaml", None, {}, speed)
 
 
 def refused(text: str = SCENARIO, *, speed: float = 3600, systems: dict[str, System] = SYSTEMS) -> str:
@@ -154,3 +165,14 @@ def test_the_day_and_a_half_of_an_original_takes_half_a_minute() -> None:
     assert sum((phase.duration or timedelta() for phase in scenario.spec.phases), timedelta()) == timedelta(seconds=36)
     assert scenario.spec.duration == timedelta(seconds=36)
     assert scenario.claims()["gradual_depeg-price_divergence"][0].within == timedelta(seconds=25)
+
+
+def test_a_scenario_on_the_bus_runs_at_the_speed_of_its_header_and_is_rejected_if_that_is_no_number() -> None:
+    acceptance = Acceptance(SYSTEMS, allow_systems=False)
+
+    accepted, rejected = acceptance.accept(submission(60.0)), acceptance.accept(submission(None))
+
+    assert isinstance(accepted, RunAccepted)
+    assert accepted.scenario.spec.speed == 60
+    assert isinstance(rejected, Rejected)
+    assert rejected.findings[0].what == "the header Scenario-Speed is not a number"

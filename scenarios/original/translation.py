@@ -37,7 +37,7 @@ def is_original(data: Any) -> bool:
         return True
     for phase in _items(spec.get("phases")):
         claims = _items(phase.get("assertions"))
-        if "parallel_actions" in phase or any(claim.get("type") in TYPES for claim in claims):
+        if "parallel_actions" in phase or any(str(claim.get("type")) in TYPES for claim in claims):
             return True
     return False
 

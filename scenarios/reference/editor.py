@@ -41,7 +41,8 @@ def json_schema() -> Schema:
     _describe(defs)
     _type_actions(defs)
     for name in _with_expressions(defs):
-        defs[name]["properties"] = {key: _or_expression(key, one) for key, one in defs[name].get("properties", {}).items()}
+        for key, one in defs[name].get("properties", {}).items():
+            defs[name]["properties"][key] = _or_expression(key, one)
     defs[EXPRESSION] = {"type": "string", "pattern": "\\{\\{.*\\}\\}", "description": "An expression over `variables` or `parameters`."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -113,6 +114,7 @@ def _portable(pattern: str) -> str:
 
 def _describe(defs: Schema) -> None:
     """Give keys a description that have none of their own."""
+    defs["JsonValue"]["description"] = "Any value."
     for name, schema in defs.items():
         for key, one in schema.get("properties", {}).items():
             own = one.get("description", "")
