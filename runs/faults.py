@@ -19,6 +19,7 @@ from messages.fault_events import (
     FaultUnseen,
 )
 from messages.run_events import ActionExpired, ActionRequested, TargetResolved, UndoRequested
+from messages.scenario import Action
 from messages.verdicts import Reason
 
 
@@ -89,6 +90,14 @@ class ActionState:
         span = self.request.action.for_
         return self.injected + span if span is not None and self.injected is not None else None
 
+    @property
+    def cut_short(self) -> bool:
+        """It ended with its lease before it was to end: whoever kept it up was away."""
+        if self.reverted is None or self.reverted_by != "lease":
+            return False
+        asked, due = self.undo_requested, self._due()
+        return (asked is None or asked > self.reverted) and (due is None or self.reverted < due)
+
     def moment(self, name: str) -> datetime | None:
         """When this moment of it came: requested, injected, effective, reverted or gone."""
         moments = {"requested": self.requested, "injected": self.injected, "effective": self.effective}
@@ -117,6 +126,18 @@ class Actions:
         known = self.states.get(recorded.entity)
         if known is not None:
             _apply(known, recorded)
+
+    def of(self, action: Action) -> dict[str, str] | None:
+        """The ids of an action's faults, each with its target; None while its targets are still to be chosen."""
+        if not action.is_live:
+            return action.faults()
+        resolved = self.resolved.get(action.id)
+        return None if resolved is None else action.faults(resolved.event.chosen)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The faults whose undo was given up."""
+        return tuple(name for name, state in self.states.items() if state.revert_failed is not None)
 
     def faults(self) -> dict[str, ActionState]:
         """Those that disturb."""

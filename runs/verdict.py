@@ -60,6 +60,7 @@ def _findings(state: RunState) -> Iterator[Finding]:
     yield from _choices(state)
     yield from _assertions(state)
     yield from _actions(state)
+    yield from _never_started(state)
     if not precondition_failed(state) and state.aborting is None:
         yield from _unproven(state)
 
@@ -70,7 +71,7 @@ def _unsafe(state: RunState) -> Iterator[Finding]:
             cause = action.evidence.get("revert_failed") or action.evidence.get("expired")
             yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, f"{name} could not be undone: {action.revert_failed}", cause)
     release = state.requests.get("release")
-    if release is not None and release.outcome in {"failed", "expired"} and (state.services or state.workloads):
+    if release is not None and release.outcome in {"failed", "expired"} and (state.services or state.workloads or state.links):
         told = f"processes of the run may still be running: {release.message}"
         yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, told, release.evidence)
 
@@ -120,9 +121,25 @@ def _actions(state: RunState) -> Iterator[Finding]:
         elif action.unseen and action.effective is None:
             told = f"{name} was injected, but no effect was seen on {action.request.target}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("unseen"))
-        elif action.injected is not None and action.effective is None and action.request.action.spec.fault:
+        elif action.armed is not None and action.effective is None and action.request.action.spec.fault:
             told = f"{name} was undone before an effect was seen on {action.request.target}"
-            yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("injected"))
+            yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("injected") or action.evidence.get("armed"))
+        elif action.cut_short:
+            told = f"{name} ended with its lease, before its time: the injector that kept it up was away"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.GAP, told, action.evidence.get("reverted"))
+
+
+def _never_started(state: RunState) -> Iterator[Finding]:
+    for phase in state.scenario.spec.phases:
+        stage = state.stages.get(phase.name)
+        if stage is None or stage.finished is None or stage.cut:
+            continue
+        for action in phase.actions:
+            faults = state.actions.of(action)
+            missed = [name for name in ((action.id,) if faults is None else faults) if name not in state.actions.states]
+            if missed:
+                told = f"{', '.join(missed)} never started: the phase {phase.name} was over before its turn came"
+                yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, told, None)
 
 
 def _choices(state: RunState) -> Iterator[Finding]:

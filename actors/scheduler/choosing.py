@@ -9,14 +9,6 @@ from messages.targets import Selection, picked
 from runs.state import RunState
 
 
-def faults_of(state: RunState, action: Action) -> dict[str, str] | None:
-    """The ids of an action's faults, each with its target; None while its targets are still to be chosen."""
-    if not action.is_live:
-        return action.faults()
-    resolved = state.actions.resolved.get(action.id)
-    return None if resolved is None else action.faults(resolved.event.chosen)
-
-
 def choose(state: RunState, action: Action) -> TargetResolved:
     """The targets of a live action as things are now."""
     selection = action.target if isinstance(action.target, Selection) else Selection(of=action.targets)

@@ -23,6 +23,9 @@ from runs.verdict import precondition_failed, verdict_of
 
 NO_ANSWER = timedelta(seconds=5)
 """How long an injector may take to take a request."""
+FIRST_START = timedelta(seconds=15)
+"""How long an injector may take until the first service has started; with links their proxy comes before it."""
+PROXY_START = timedelta(seconds=20)
 UNDO_BUDGET = timedelta(seconds=30)
 FINALLY_BUDGET = timedelta(seconds=60)
 RELEASE_BUDGET = timedelta(seconds=60)
@@ -101,12 +104,11 @@ def _watch_clocks(state: RunState, now: datetime, decision: Decision) -> None:
             _expire(decision, now, limit, name, Reason.REVERT_FAILED, "the undo was not confirmed in time")
     services = state.requests.get("services")
     if services is not None and services.outcome is None and not (state.services or state.workloads):
-        _expire(
-            decision, now, services.requested + NO_ANSWER, "services", Reason.NO_TARGET, "no injector that can start the services answered"
-        )
+        limit = services.requested + FIRST_START + (PROXY_START if state.system.spec.links else timedelta())
+        _expire(decision, now, limit, "services", Reason.NO_TARGET, "no injector that can start the services answered")
     release = state.requests.get("release")
     if release is not None and release.outcome is None:
-        budget = RELEASE_BUDGET + _grace(state) if state.services or state.workloads else NO_ANSWER
+        budget = RELEASE_BUDGET + _grace(state) if state.services or state.workloads or state.links else NO_ANSWER
         _expire(decision, now, release.requested + budget, "release", Reason.REVERT_FAILED, "the services were not stopped in time")
     decision.events += deadlines(state, now, decision.wakes)
 
@@ -163,7 +165,7 @@ def _phases(state: RunState, now: datetime, decision: Decision) -> bool:
     """Phase after phase; whether the last one is over, or none comes any more."""
     if precondition_failed(state):
         return True
-    if state.aborting is not None or state.stopped_by is not None:
+    if state.aborting is not None or state.stopped_by is not None or state.actions.left:
         return finish_phases(state, decision.events)
     phases = state.scenario.spec.phases
     for index, phase in enumerate(phases):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from actors.scheduler.choosing import choose, faults_of
+from actors.scheduler.choosing import choose
 from messages.events import RunEvent
 from messages.run_events import ActionRequested, PhaseFinished, UndoRequested
 from messages.scenario import Action, Phase
@@ -54,7 +54,7 @@ def _ask_undo(name: str, action: ActionState, why: Literal["for", "phase", "stop
 
 
 def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEvent]) -> bool:
-    mine = [fault for action in actions for fault in faults_of(state, action) or () if fault in state.actions.states]
+    mine = [fault for action in actions for fault in state.actions.of(action) or () if fault in state.actions.states]
     for name in mine:
         known = state.actions.states[name]
         if known.request.action.spec.fault:
@@ -65,12 +65,12 @@ def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEve
 def _request_due(state: RunState, action: Action, stage: StageState, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
     since = stage.started
     if action.after is not None:
-        ended = _ended_at(state, stage, action.after)
+        ended = _ended_at(state, stage, action.after, now, wakes)
         if ended is None:
             return
         since = ended
     due = since + action.delay
-    faults = faults_of(state, action)
+    faults = state.actions.of(action)
     if faults is None and now >= due:
         resolved = choose(state, action)
         events.append(resolved)
@@ -78,41 +78,41 @@ def _request_due(state: RunState, action: Action, stage: StageState, now: dateti
     elif faults is None:
         wakes.append(due)
         return
-    for fault, target in _lot(state, action, faults).items():
+    for fault, target in _lot(state, action, faults, now, wakes).items():
         if fault in state.actions.states:
             continue
-        at = max(due, _lot_due(state, action, faults) or due)
+        at = max(due, _lot_due(state, action, faults, now) or due)
         if now >= at:
             events.append(ActionRequested(fault_id=fault, phase=stage.name, target=target, action=action))
         else:
             wakes.append(at)
 
 
-def _lot(state: RunState, action: Action, faults: dict[str, str]) -> dict[str, str]:
+def _lot(state: RunState, action: Action, faults: dict[str, str], now: datetime, wakes: list[datetime]) -> dict[str, str]:
     """The faults whose turn it is: all of them, or of a rolling action the first lot that is not over."""
     for start in range(0, len(faults), action.at_once or len(faults) or 1):
         lot = dict(list(faults.items())[start : start + (action.at_once or len(faults))])
-        if any(_over_at(state.actions.states.get(fault)) is None for fault in lot):
+        if any(_over_at(state, fault, now, wakes) is None for fault in lot):
             return lot
     return {}
 
 
-def _lot_due(state: RunState, action: Action, faults: dict[str, str]) -> datetime | None:
+def _lot_due(state: RunState, action: Action, faults: dict[str, str], now: datetime) -> datetime | None:
     """When the next lot of a rolling action may begin: `settle` after the one before was over."""
-    ended = [at for fault in faults if (at := _over_at(state.actions.states.get(fault))) is not None]
+    ended = [at for fault in faults if (at := _over_at(state, fault, now, [])) is not None]
     return max(ended) + action.settle if ended and action.at_once is not None else None
 
 
-def _ended_at(state: RunState, stage: StageState, action_id: str) -> datetime | None:
+def _ended_at(state: RunState, stage: StageState, action_id: str, now: datetime, wakes: list[datetime]) -> datetime | None:
     """When the action that another one comes after was over on all of its targets."""
     pool = state.scenario.spec.finally_ if stage.kind == "finally" else _actions_of(state, stage.name)
     action = next((a for a in pool if a.id == action_id), None)
     if action is None:
         return None
-    faults, resolved = faults_of(state, action), state.actions.resolved.get(action.id)
+    faults, resolved = state.actions.of(action), state.actions.resolved.get(action.id)
     if faults is None:
         return None
-    moments = [_over_at(state.actions.states.get(fault)) for fault in faults]
+    moments = [_over_at(state, fault, now, wakes) for fault in faults]
     known = [m for m in moments if m is not None]
     return max(known, default=resolved.at if resolved else None) if len(known) == len(moments) else None
 
@@ -121,18 +121,24 @@ def _actions_of(state: RunState, phase: str) -> tuple[Action, ...]:
     return next((p.actions for p in state.scenario.spec.phases if p.name == phase), ())
 
 
-def _over_at(action: ActionState | None) -> datetime | None:
-    if action is None:
+def _over_at(state: RunState, fault: str, now: datetime, wakes: list[datetime]) -> datetime | None:
+    """Since when nothing more comes of an action: it is gone, or was none, or was undone and does not get normal in the time for that."""
+    action = state.actions.states.get(fault)
+    if action is None or not action.settled:
         return None
-    if action.gone is not None:
-        return action.gone
-    return action.requested if action.outcome is not None and not action.active else None
+    if action.gone is not None or action.reverted is None:
+        return action.gone or action.requested
+    limit = action.reverted + state.system.spec.steady_state.recover
+    if now < limit:
+        wakes.append(limit)
+        return None
+    return limit
 
 
 def _undo_due(state: RunState, action: Action, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
     if action.for_ is None:
         return
-    for fault in faults_of(state, action) or ():
+    for fault in state.actions.of(action) or ():
         known = state.actions.states.get(fault)
         if known is None or known.injected is None or known.undo_requested is not None or not known.active:
             continue
@@ -144,18 +150,5 @@ def _undo_due(state: RunState, action: Action, now: datetime, events: list[RunEv
 
 
 def _is_over(state: RunState, action: Action, now: datetime, wakes: list[datetime]) -> bool:
-    faults = faults_of(state, action)
-    return faults is not None and all(_over(state, fault, now, wakes) for fault in faults)
-
-
-def _over(state: RunState, fault: str, now: datetime, wakes: list[datetime]) -> bool:
-    """Whether nothing more comes of this action: it is gone, or was none, or was undone and does not get healthy."""
-    action = state.actions.states.get(fault)
-    if action is None or not action.settled:
-        return False
-    if action.reverted is None or action.gone is not None:
-        return True
-    limit = action.reverted + state.system.spec.steady_state.recover
-    if now < limit:
-        wakes.append(limit)
-    return now >= limit
+    faults = state.actions.of(action)
+    return faults is not None and all(_over_at(state, fault, now, wakes) is not None for fault in faults)
