@@ -2,14 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli import options
-
-if TYPE_CHECKING:
-    from cli.access import Access
+from cli.calling import access_of, end, examples
+from cli.looking import app as looking
 
 HELP = """Runs chaos scenarios against a system of services and proves what happened.
 
@@ -23,12 +22,8 @@ app = typer.Typer(
 Follow = Annotated[bool, typer.Option("--follow", help="Show the run until it is over, and exit with its verdict.")]
 
 
-def _examples(*lines: str) -> str:
-    return "Examples:\n\n" + "\n\n".join(f"[cyan]{line}[/cyan]" for line in lines)
-
-
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "test-coordinator run restart-during-trading",
         "test-coordinator run my-scenario.yaml --system my-system.yaml --var recovery_slo=5s",
         "test-coordinator run my-scenario.yaml --json > result.json",
@@ -65,14 +60,14 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
     if suite is not None:
         from cli.suite import suite_command
 
-        _end(suite_command(request, _access(nats, state, instance), dry_run=dry_run, json=json))
+        end(suite_command(request, access_of(nats, state, instance), dry_run=dry_run, json=json))
     if dry_run:
-        _end(dry_run_command(request, json=json))
-    _end(run_command(request, _access(nats, state, instance), json=json))
+        end(dry_run_command(request, json=json))
+    end(run_command(request, access_of(nats, state, instance), json=json))
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "test-coordinator serve",
         "test-coordinator serve --actors observer,validator --nats nats://10.0.0.5:4222 --instance test-coordinator-Chaos1",
         "HTTP_PORT=8088 test-coordinator serve --systems /etc/test-coordinator/systems",
@@ -88,11 +83,11 @@ def serve(
     """Run actors until SIGTERM or SIGINT. Open runs are then aborted, undone and reported first; a second signal leaves at once."""
     from cli.serve import serve_command
 
-    _end(serve_command(actors, systems, _access(nats, state, instance)))
+    end(serve_command(actors, systems, access_of(nats, state, instance)))
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "test-coordinator submit restart-during-trading",
         "test-coordinator submit my-scenario.yaml --follow --nats nats://10.0.0.5:4222",
     )
@@ -113,10 +108,10 @@ def submit(  # noqa: PLR0913  each is an option
     from cli.run import RunRequest, submit_command
 
     request = RunRequest(scenario, system, None, options.parse_variables(var), reports, speed)
-    _end(submit_command(request, _access(nats, state), follow=follow, json=json))
+    end(submit_command(request, access_of(nats, state), follow=follow, json=json))
 
 
-@app.command(epilog=_examples("test-coordinator rerun last", "test-coordinator rerun last --follow"))
+@app.command(epilog=examples("test-coordinator rerun last", "test-coordinator rerun last --follow"))
 def rerun(
     run: options.RunId,
     nats: options.Nats = None,
@@ -129,61 +124,21 @@ def rerun(
     """Run again what a run did, with its variables and all that was drawn at random, and print the new run's id."""
     from cli.run import rerun_command
 
-    _end(rerun_command(run, _access(nats, state), reports, follow=follow, json=json))
-
-
-@app.command(epilog=_examples("test-coordinator validate my-scenario.yaml", "test-coordinator validate scenarios/*.yaml --json"))
-def validate(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, or names of scenarios of the library.")],
-    system: options.System = None,
-    systems: options.Systems = None,
-    var: options.Variables = None,
-    *,
-    json: options.Json = False,
-) -> None:
-    """Check scenarios and systems: every mistake with file, line and column. Needs no NATS."""
-    from cli.validate import validate_command
-
-    _end(validate_command(files, system, systems, options.parse_variables(var), json=json))
+    end(rerun_command(run, access_of(nats, state), reports, follow=follow, json=json))
 
 
 @app.command(
     name="list",
-    epilog=_examples("test-coordinator list", "test-coordinator list --tag market", "test-coordinator list --json | jq '.[0].verdict'"),
+    epilog=examples("test-coordinator list", "test-coordinator list --tag market", "test-coordinator list --json | jq '.[0].verdict'"),
 )
 def list_(nats: options.Nats = None, state: options.State = None, tag: options.Tag = None, *, json: options.Json = False) -> None:
     """List the runs, the newest first; with --tag those of scenarios that have it."""
     from cli.runs import list_command
 
-    _end(list_command(_access(nats, state), tag, json=json))
+    end(list_command(access_of(nats, state), tag, json=json))
 
 
-@app.command(
-    epilog=_examples("test-coordinator scenarios", "test-coordinator scenarios --tag market", "test-coordinator scenarios resilience/")
-)
-def scenarios(
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A folder with scenarios instead of the library.")] = None,
-    tag: options.Tag = None,
-    *,
-    json: options.Json = False,
-) -> None:
-    """List the scenarios and templates that can be run by name. Needs no NATS."""
-    from cli.scenarios import scenarios_command
-
-    _end(scenarios_command(folder, tag, json=json))
-
-
-@app.command(epilog=_examples("test-coordinator schema > chaos.schema.json", "test-coordinator schema --format markdown"))
-def schema(
-    format_: Annotated[str, typer.Option("--format", metavar="json|markdown", help="For editors, or for people.")] = "json",
-) -> None:
-    """Print the scenario language: a JSON Schema for editors, or its reference. Needs no NATS."""
-    from cli.schema import schema_command
-
-    _end(schema_command(format_))
-
-
-@app.command(epilog=_examples("test-coordinator status", "test-coordinator status last --json"))
+@app.command(epilog=examples("test-coordinator status", "test-coordinator status last --json"))
 def status(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id or `last`; without it, all open runs.")] = None,
     nats: options.Nats = None,
@@ -194,26 +149,26 @@ def status(
     """Say where a run is, or which runs are open."""
     from cli.runs import status_command
 
-    _end(status_command(run, _access(nats, state), json=json))
+    end(status_command(run, access_of(nats, state), json=json))
 
 
-@app.command(epilog=_examples("test-coordinator wait last && echo passed"))
+@app.command(epilog=examples("test-coordinator wait last && echo passed"))
 def wait(run: options.RunId, nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
     """Wait until a run is over and exit with its verdict."""
     from cli.runs import wait_command
 
-    _end(wait_command(run, _access(nats, state), json=json, quiet=True))
+    end(wait_command(run, access_of(nats, state), json=json, quiet=True))
 
 
-@app.command(epilog=_examples("test-coordinator watch last"))
+@app.command(epilog=examples("test-coordinator watch last"))
 def watch(run: options.RunId, nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
     """Show a run from its start until it is over, and exit with its verdict."""
     from cli.runs import wait_command
 
-    _end(wait_command(run, _access(nats, state), json=json, quiet=False))
+    end(wait_command(run, access_of(nats, state), json=json, quiet=False))
 
 
-@app.command(epilog=_examples("test-coordinator abort last", "test-coordinator abort last --message 'wrong environment'"))
+@app.command(epilog=examples("test-coordinator abort last", "test-coordinator abort last --message 'wrong environment'"))
 def abort(
     run: options.RunId,
     message: Annotated[str, typer.Option("--message", metavar="TEXT", help="Why; it is in the report.")] = "",
@@ -225,11 +180,11 @@ def abort(
     """End a run now; its faults are undone."""
     from cli.runs import abort_command
 
-    _end(abort_command(run, message, _access(nats, state), json=json))
+    end(abort_command(run, message, access_of(nats, state), json=json))
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "test-coordinator report last",
         "test-coordinator report last --format html -o report.html",
         "test-coordinator report last --format markdown | gh pr comment --body-file -",
@@ -248,48 +203,18 @@ def report(
     """Write the report of a run that is over (to standard output without -o)."""
     from cli.report import report_command
 
-    _end(report_command(run, format_, output, _access(nats, state), json=json))
+    end(report_command(run, format_, output, access_of(nats, state), json=json))
 
 
-@app.command(epilog=_examples("test-coordinator health", "test-coordinator health --nats nats://10.0.0.5:4222 --json"))
+@app.command(epilog=examples("test-coordinator health", "test-coordinator health --nats nats://10.0.0.5:4222 --json"))
 def health(nats: options.Nats = None, state: options.State = None, *, json: options.Json = False) -> None:
     """Say whether NATS answers, and which actors are at work."""
     from cli.health import health_command
 
-    _end(health_command(_access(nats, state), json=json))
+    end(health_command(access_of(nats, state), json=json))
 
 
-@app.command(
-    epilog=_examples("test-coordinator services", "test-coordinator services my-system.yaml", "test-coordinator services trading --json")
-)
-def services(
-    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]", help="A system's name or file (default: all).")] = None,
-    systems: options.Systems = None,
-    *,
-    json: options.Json = False,
-) -> None:
-    """Show what can be done to each service, link and volume here, and why not the rest. Needs no NATS."""
-    from cli.services import services_command
-
-    _end(services_command(system, systems, json=json))
-
-
-@app.command(epilog=_examples("test-coordinator doctor", "test-coordinator doctor --json"))
-def doctor(nats: options.Nats = None, state: options.State = None, systems: options.Systems = None, *, json: options.Json = False) -> None:
-    """Look what is missing on this machine, and say what to do about it."""
-    from cli.doctor import doctor_command
-
-    _end(doctor_command(_access(nats, state), systems, json=json))
-
-
-def _access(nats: str | None, state: Path | None, instance: str | None = None) -> "Access":
-    from cli.access import access
-
-    return access(nats, state, instance)
-
-
-def _end(code: int) -> None:
-    raise typer.Exit(code)
+app.add_typer(looking)
 
 
 def main() -> None:

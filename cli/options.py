@@ -10,9 +10,7 @@ RUNNING, BUS, OUTPUT = "Running", "Bus and state", "Output"
 Scenario = Annotated[str, typer.Argument(metavar="SCENARIO", help="A file, or the name of a scenario of the library.")]
 Suite = Annotated[
     str,
-    typer.Argument(
-        metavar="SCENARIO", help="A file, the name of a scenario of the library, or a suite: a folder, or its name there."
-    ),
+    typer.Argument(metavar="SCENARIO", help="A file, the name of a scenario of the library, or a suite: a folder, or its name there."),
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or `last` for the newest one.")]
 System = Annotated[str | None, typer.Option("--system", metavar="S", help="Use this system (a name, or a file).", rich_help_panel=RUNNING)]
