@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds.
+# Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds. What follows -- runs beside the others.
 LIBRARY := market-crash@150 stablecoin-depeg@10800 volatility-spike@600 feed-disruption@75 \
   strategy-runaway@50 risk-system-test@100 custodian-offline@1200 settlement-cascade-failure@1800 \
-  exchange-disruption@150,disruption_type=latency rolling-restart file-descriptors monkey resilience
+  -- resilience exchange-disruption@150,disruption_type=latency rolling-restart file-descriptors monkey
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo library test test-quick check format docs bench clean

@@ -61,6 +61,9 @@ def judge(state: RunState, seen: Observations, assertion: AssertionState) -> Jud
     except Exception as error:  # noqa: BLE001 - the border around a judge: what it raises is its verdict
         _log.warning("judge.failed", run=state.id, assertion=assertion.id, error=repr(error), exc_info=True)
         return inconclusive(Reason.JUDGE_ERROR, f"the judge raised {type(error).__name__}: {error}")
+    if found is not None and state.links_lost is not None:
+        told = "the proxy of the links ended by itself, and nothing that is seen without it counts"
+        return inconclusive(Reason.GAP, told, state.links_lost.evidence)
     if found is not None and found.verdict is Verdict.PASSED:
         return _effect_missed(claim.faults_named(), history.faults) or found
     return found
@@ -71,8 +74,9 @@ def _effect_missed(named: Iterator[str], faults: dict[str, FaultHistory]) -> Jud
     for name in named:
         fault = faults.get(name)
         if fault is not None and fault.effect_missed:
-            told = f"{name} had no effect that could be seen, so nothing about it was tested"
-            return inconclusive(Reason.NO_EFFECT, told, fault.evidence.get("unseen", ""))
+            why = "had no effect that could be seen" if fault.effective is None else "ended before it was told to"
+            evidence = fault.evidence.get("unseen") or fault.evidence.get("failed", "")
+            return inconclusive(Reason.NO_EFFECT, f"{name} {why}, so what is claimed about it was not tested", evidence)
     return None
 
 

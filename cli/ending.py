@@ -11,13 +11,20 @@ from rich.markup import escape
 
 from bus.errors import NoAnswer, ObjectMissing
 from bus.objects import ObjectStore
+from cli.access import on_terminal
 from cli.errors import Exit
 from cli.following import REPORT_LIMIT, Following
-from cli.narrating import MARKS, shown
+from cli.narrating import MARKS, short, shown
 from cli.output import complain, say
 from cli.screen import COLOURS
 from messages.judgements import Artefact
 from messages.run_events import RunFinished
+from runs.verdict import not_reached
+
+NAMED = 10
+"""How many claims that were not reached are named."""
+ONCE_MORE = 200
+"""Letters of the verdict's message where the lines above have told it in full; under a picture they have not."""
 
 
 async def download(store: ObjectStore, artefacts: tuple[Artefact, ...], folder: Path) -> dict[str, Path]:
@@ -76,8 +83,13 @@ def _as_lines(followed: Following, finished: RunFinished, reports: dict[str, Pat
     state, style = followed.state, COLOURS[finished.verdict]
     at = state.finished_at or state.last_at
     took = f" ({shown(followed.progress.elapsed(at))})" if at else ""
+    message = finished.message if on_terminal() else short(finished.message, ONCE_MORE)
     reason = f" ({finished.reason})" if finished.reason else ""
-    console.print(f"\n[{style}]{MARKS[finished.verdict]} {finished.verdict.upper()}[/]{reason}  {escape(finished.message)}{took}")
+    console.print(f"\n[{style}]{MARKS[finished.verdict]} {finished.verdict.upper()}[/]{reason}  {escape(message)}{took}")
+    missing = not_reached(state) if state.first_phase_started is not None else ()
+    if missing:
+        named = f"{', '.join(missing[:NAMED])}{' …' if len(missing) > NAMED else ''}"
+        console.print(f"  {len(missing)} of {len(state.scenario.claims())} assertions not reached: {escape(named)}")
     if finished.hint:
         console.print(f"  {escape(finished.hint)}")
     if finished.cause:

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from messages import fault_events, observations, run_events
+from messages import fault_events, link_events, observations, run_events
 from messages.events import Recorded, RunEvent
 from messages.fault_events import ActionDone, ActionFailed, ActionRefused, HandlerFailed
 from messages.judgements import AssertionJudged, ReportPublished
 from messages.run_events import ActionExpired, AssertionExpired
 from messages.values import format_duration
 from messages.verdicts import Verdict
+from runs.windows import STEADY
 
 MARKS = {
     Verdict.PASSED: "✓",
@@ -16,6 +17,13 @@ MARKS = {
     Verdict.FAILED: "✗",
     Verdict.ABORTED: "■",
     Verdict.UNSAFE: "‼",
+}
+AT_THE_END = 120
+"""Letters of a verdict's message in the line that says it: what it is about was told in full when it happened."""
+_STEADY = {
+    "settle": "steady state before the first fault",
+    "recover": "steady state after the last fault",
+    "steady": "steady state during the phases",
 }
 
 
@@ -33,6 +41,20 @@ def shown(span: timedelta) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
+def short(text: str, letters: int) -> str:
+    """The text, or its beginning."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
+
+
+def named(assertion: str) -> str:
+    """What people call a claim: the steady state by when it is asked about, any other by its id."""
+    for mode, told in _STEADY.items():
+        if assertion.startswith(STEADY[mode]):
+            claim = assertion.removeprefix(STEADY[mode])
+            return told if claim == "steady" else f"{told} ({claim})"
+    return assertion
+
+
 def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
     match event:
         case run_events.RunAccepted():
@@ -40,7 +62,8 @@ def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
         case run_events.RunWaiting():
             return f"waiting for run {event.behind}: {event.why}"
         case run_events.ServicesRequested():
-            return f"starting {sum(len(level) for level in event.levels)} services"
+            count = sum(len(level) for level in event.levels)
+            return f"starting {count} service{'s' if count != 1 else ''}"
         case run_events.ServicesReleaseRequested():
             return "stopping the services"
         case run_events.PhaseStarted():
@@ -51,7 +74,7 @@ def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
         case run_events.RunAborting():
             return f"aborting: {event.message}"
         case run_events.RunFinished():
-            return f"{MARKS[event.verdict]} {event.verdict.upper()}: {event.message}"
+            return f"{MARKS[event.verdict]} {event.verdict.upper()}: {short(event.message, AT_THE_END)}"
         case ReportPublished():
             return "report published"
         case HandlerFailed():
@@ -94,17 +117,19 @@ def _of_fault(event: RunEvent) -> str | None:  # noqa: C901, PLR0911, PLR0912  o
 def _of_service(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
     match event:
         case fault_events.ServiceStarted():
-            return f"{event.service}: started ({event.identity})"
+            return f"{event.service}: started (pid {event.identity.pid})"
         case fault_events.ServiceAdopted():
-            return f"{event.service}: taken over ({event.identity})"
+            return f"{event.service}: taken over (pid {event.identity.pid})"
         case observations.ServiceDown():
             return f"{event.service}: down ({event.check}: {event.error})"
         case observations.ServiceUp():
             return f"{event.service}: up"
         case fault_events.WorkloadStarted():
-            return f"{event.workload}: workload started ({event.identity})"
+            return f"{event.workload}: workload started (pid {event.identity.pid})"
         case fault_events.WorkloadDied():
             return f"✗ {event.workload}: the workload ended by itself{': ' + event.message if event.message else ''}"
+        case link_events.LinksLost():
+            return f"✗ links: their proxy ended by itself{': ' + event.message if event.message else ''}"
         case observations.RoleSeen():
             return f"{event.service}: {f'now {event.role}' if event.role else 'no role'}"
         case observations.StreamGap():
@@ -116,9 +141,9 @@ def _of_service(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
 def _of_claim(event: RunEvent) -> str | None:
     match event:
         case AssertionJudged():
-            return f"{MARKS[event.verdict]} {event.assertion}: {event.message}"
+            return f"{MARKS[event.verdict]} {named(event.assertion)}: {event.message}"
         case AssertionExpired():
-            return f"? {event.assertion}: {event.message}"
+            return f"? {named(event.assertion)}: {event.message}"
         case _:
             return None
 

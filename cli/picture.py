@@ -7,10 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.narrating import MARKS, narrate, shown
+from cli.narrating import MARKS, named, narrate, shown
 from cli.progress import Disturbance, Progress, moments
+from messages.claims import summary_of
 from messages.verdicts import Verdict
 from runs.faults import ActionState
+from runs.report_claims import targets_of
 from runs.state import AssertionState
 
 COLOURS = {
@@ -96,7 +98,7 @@ def _so_far(progress: Progress) -> Text:
     if worst is Verdict.PASSED:
         return Text.assemble(("so far nothing against it", "green" if claims else "dim"), f"  {judged}")
     first = next(c for c in claims if c.verdict is worst)
-    return Text.assemble((f"{MARKS[worst]} {worst} so far", COLOURS[worst]), f"  {first.id}: {first.message}  ", (judged, "dim"))
+    return Text.assemble((f"{MARKS[worst]} {worst} so far", COLOURS[worst]), f"  {named(first.id)}: {first.message}  ", (judged, "dim"))
 
 
 def _stages(progress: Progress, now: datetime, width: int) -> list[Text]:
@@ -170,11 +172,11 @@ def _claims(progress: Progress) -> list[Text]:
 
 def _claim(progress: Progress, name: str, claim: AssertionState | None) -> Text:
     if claim is None:
-        return Text(f"  · {name}  not open yet", "dim")
+        return Text(f"  · {named(name)}  not open yet", "dim")
     if claim.verdict is not None:
         style = COLOURS[claim.verdict]
-        return Text.assemble("  ", (f"{MARKS[claim.verdict]} {name}", style), (f"  {claim.message}", "dim"))
-    return Text.assemble("  ", (f"… {name}", "cyan"), f"  {_seen(progress, name) or claim.claim.summary()}")
+        return Text.assemble("  ", (f"{MARKS[claim.verdict]} {named(name)}", style), (f"  {claim.message}", "dim"))
+    return Text.assemble("  ", (f"… {name}", "cyan"), f"  {_seen(progress, name) or summary_of(claim.claim, targets_of(progress.state))}")
 
 
 def _seen(progress: Progress, name: str) -> str:

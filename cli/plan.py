@@ -88,7 +88,7 @@ def _details(action: PlannedAction) -> Iterator[tuple[str, str]]:
     yield "does", action.summary
     yield "starts", action.starts
     if action.parameters:
-        yield "told", _parameters(action)
+        yield "with", _parameters(action)
     if action.fault:
         yield "ends", action.ends
         yield "undo", action.undo

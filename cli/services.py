@@ -50,8 +50,9 @@ def _table(system: System, found: list[Ability]) -> Table:
         table.add_column(heading, overflow="fold")
     for target, those in _by_target(found).items():
         reasons: defaultdict[str, list[str]] = defaultdict(list)
+        service = system.spec.services.get(target)
         for one in those:
-            if one.missing is not None:
+            if one.missing is not None and not (ACTIONS[one.action].means == "chaos" and service is not None and service.chaos is None):
                 reasons[one.missing].append(one.action)
         able = _grouped([one.action for one in those if one.missing is None])
         unable = "\n".join(f"[dim]{escape(_grouped(actions))}[/dim]: {escape(why)}" for why, actions in reasons.items())

@@ -1,6 +1,6 @@
 """Every event there is, by the type that its subject names."""
 
-from messages import fault_events, judgements, measurements, observations, run_events
+from messages import fault_events, judgements, link_events, measurements, observations, run_events
 from messages.events import RunEvent
 
 EVENTS: dict[str, type[RunEvent]] = {
@@ -26,7 +26,8 @@ EVENTS: dict[str, type[RunEvent]] = {
         fault_events.ServiceStarted,
         fault_events.ServiceAdopted,
         fault_events.ServiceStopped,
-        fault_events.LinksOpened,
+        link_events.LinksOpened,
+        link_events.LinksLost,
         fault_events.WorkloadStarted,
         fault_events.WorkloadDied,
         fault_events.WorkloadStopped,

@@ -56,26 +56,6 @@ class ServiceStopped(ServiceEvent):
     took: timedelta
 
 
-class LinksOpened(RunEvent):
-    """The proxy of the run's links listens; services are started after it. Emitted by the chaos-injector."""
-
-    EVENT = "links.opened.v1"
-    ACTORS = INJECTOR
-
-    identity: Identity
-    """The proxy's process."""
-    control: str
-    """The address at which the proxy is told what to do, on loopback."""
-    addresses: dict[Token, str]
-    """The address of each link."""
-    measuring: dict[Token, str] = {}
-    """The address of each link's measuring lane: the same way, to an echo."""
-
-    @property
-    def entity(self) -> str:
-        return "links"
-
-
 class WorkloadStarted(RunEvent):
     """A workload's process was started by this run. Emitted by the chaos-injector."""
 

@@ -130,7 +130,7 @@ class ScenarioSpec(Document):
     system: Token
     """The name of the system under test."""
     concurrency: Literal["exclusive", "shared"] = "exclusive"
-    """`shared`: it may run beside other scenarios that say so, on a system that says so too."""
+    """`shared`: it may run beside other scenarios that say so, on a system that says so too, and holds no faults there."""
     timeout: Duration | None = None
     """The run is aborted after this time; by default the phases' sum and 5 minutes."""
     variables: dict[Token, Variable] = Field(default={})

@@ -53,7 +53,10 @@ HINTS = {
     Reason.NO_EFFECT: "A fault was injected but nothing showed that it had an effect. Check that the target is the process that serves.",
     Reason.NO_SAMPLES: "Nothing was seen that the claim could rest on. Widen the window, drop `except`, or check event streams and probes.",
     Reason.TOO_FEW_SAMPLES: "Too little was seen to judge by. Lengthen the phase or lower what the claim asks for.",
-    Reason.NO_TARGET: "No injector that can reach the target answered. Start one with `test-coordinator serve --actors chaos-injector`.",
+    Reason.NO_TARGET: (
+        "No injector that can reach the target answered. Start one with `test-coordinator serve --actors chaos-injector`; "
+        "where one is at work, the machine may have been too busy for it to answer in time: run again when there is less to do."
+    ),
     Reason.REFUSED_LIMIT: "The system's limits do not allow this fault. Change the scenario, or the system's `limits`.",
     Reason.UNSUPPORTED_HERE: "This machine or driver cannot do the action. `test-coordinator validate` names what each driver offers.",
     Reason.WORKLOAD_DIED: "A workload ended by itself, so there was nothing to judge by. Look at its output.",
@@ -63,5 +66,5 @@ HINTS = {
     Reason.CANCELLED: "Someone ended the run.",
     Reason.REVERT_FAILED: "A fault could not be undone. Put the target right by hand.",
     Reason.CLAIM_FAILED: "The system did not do what the scenario claims. The assertion's message and evidence say where to look.",
-    Reason.GAP: "The observer did not see all of the window, so absence proves nothing. Run again with an observer that stays up.",
+    Reason.GAP: "The observer missed a part of the window, or the links were lost in it: that proves nothing. Run again with both kept up.",
 }

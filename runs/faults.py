@@ -65,6 +65,11 @@ class ActionState:
             return True
         return self.outcome is not None and not self.active
 
+    @property
+    def lost(self) -> bool:
+        """It was injected, and ended before it was told to."""
+        return self.outcome == "failed" and self.reason is Reason.NO_EFFECT and self.injected is not None
+
     def history(self) -> FaultHistory:
         """Its moments, as a judge may see them."""
         refused = self.message if self.outcome in {"refused", "failed", "expired"} and self.injected is None else None
@@ -82,7 +87,7 @@ class ActionState:
             gone=self.gone,
             restored_by=self.gone_event.restored_by if self.gone_event else None,
             refused=refused,
-            effect_missed=self.unseen and self.effective is None,
+            effect_missed=(self.unseen and self.effective is None) or self.lost,
             evidence=dict(self.evidence),
         )
 

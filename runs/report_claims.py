@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from messages.claims import summary_of
 from messages.observations import EventMatched
 from messages.values import Duration
 from messages.verdicts import HINTS, Reason, Verdict
@@ -50,6 +51,12 @@ def validation_of(state: RunState, seen: Observations, gathered: Gathered, impac
     )
 
 
+def targets_of(state: RunState) -> dict[str, str]:
+    """On what each fault is, or will be."""
+    planned = {fault: target for fault, (target, _, _) in state.scenario.faults().items()}
+    return planned | {fault: action.request.target for fault, action in state.actions.states.items()}
+
+
 def _detail(state: RunState, name: str) -> AssertionDetail:
     claim, phase = state.scenario.claims()[name]
     assertion = state.assertions.get(name)
@@ -59,7 +66,7 @@ def _detail(state: RunState, name: str) -> AssertionDetail:
         id=name,
         type=claim.type,
         phase=phase,
-        summary=claim.summary(),
+        summary=summary_of(claim, targets_of(state)),
         passed=outcome == "passed",
         outcome=outcome,
         verdict=assertion.verdict if assertion else None,

@@ -15,6 +15,7 @@ Oddity = Literal[
     "gap",
     "killed",
     "workload died",
+    "links lost",
     "down",
     "unreadable events",
     "expression errors",

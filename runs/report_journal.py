@@ -16,6 +16,7 @@ from messages.fault_events import (
     WorkloadStopped,
 )
 from messages.judgements import AssertionJudged
+from messages.link_events import LinksLost
 from messages.measurements import MetricSampled
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, OperationsSeen, ProbeSummary, StreamGap
 from messages.run_events import ActionExpired, AssertionExpired, AssertionOpened, RunFinished
@@ -148,6 +149,8 @@ class Gathered:
                 self._odd("killed", describe(event), recorded)
             case WorkloadDied():
                 self._odd("workload died", describe(event), recorded)
+            case LinksLost():
+                self._odd("links lost", describe(event), recorded)
             case WorkloadStopped() if event.killed:
                 self._odd("killed", describe(event), recorded)
             case ActionRefused() | ActionFailed():

@@ -6,6 +6,7 @@ from typing import Any
 
 from messages import fault_events as f
 from messages import judgements as j
+from messages import link_events as k
 from messages import measurements as m
 from messages import observations as o
 from messages import run_events as r
@@ -120,6 +121,11 @@ def _died(e: f.WorkloadDied) -> str:
     return f"workload {e.workload} ended by itself{code}{': ' + e.message if e.message else ''}"
 
 
+def _lost(e: k.LinksLost) -> str:
+    code = f" with {e.code}" if e.code is not None else ""
+    return f"the proxy of the links ended by itself{code}{': ' + e.message if e.message else ''}"
+
+
 def _answer(e: m.AnswerSeen) -> str:
     return f"{e.assertion}: answered as expected" if e.ok else f"{e.assertion}: {e.got or 'not as expected'} (±{readable(e.error_bound)})"
 
@@ -172,7 +178,8 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     f.ServiceStarted: lambda e: f"{e.service} started, {e.identity}",
     f.ServiceAdopted: lambda e: f"{e.service} taken over, {e.identity}",
     f.ServiceStopped: _stopped,
-    f.LinksOpened: lambda e: f"links opened: {', '.join(f'{name} at {address}' for name, address in e.addresses.items())}",
+    k.LinksOpened: lambda e: f"links opened: {', '.join(f'{name} at {address}' for name, address in e.addresses.items())}",
+    k.LinksLost: _lost,
     f.WorkloadStarted: lambda e: f"workload {e.workload} started, {e.identity}",
     f.WorkloadDied: _died,
     f.WorkloadStopped: lambda e: f"workload {e.workload} {'killed: it outlived its stop grace' if e.killed else 'stopped'}",

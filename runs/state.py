@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from messages.claims import Claim
 from messages.events import Recorded, RunEvent
@@ -11,13 +11,13 @@ from messages.fault_events import (
     ActionFailed,
     ActionOutcome,
     ActionRefused,
-    LinksOpened,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
 )
 from messages.identity import Identity
 from messages.judgements import AssertionJudged, ReportPublished
+from messages.link_events import LinksLost, LinksOpened
 from messages.observations import RoleSeen, ServiceDown, ServiceUp
 from messages.run_events import (
     AbortRequested,
@@ -108,6 +108,7 @@ class RunState:
         self.requests: dict[str, RequestState] = {}
         self.services: dict[str, ServiceState] = {}
         self.links: LinksOpened | None = None
+        self.links_lost: Recorded[LinksLost] | None = None
         self.up: dict[str, bool] = {}
         """Whether each service is healthy, as far as the observer has said."""
         self.workloads = Workloads()
@@ -216,6 +217,8 @@ class RunState:
                 self.services[event.service].running = False
             case LinksOpened():
                 self.links = event
+            case LinksLost():
+                self.links_lost = self.links_lost or cast("Recorded[LinksLost]", recorded)
             case ServiceUp() | ServiceDown():
                 self.up[event.service] = isinstance(event, ServiceUp)
             case RoleSeen():

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 
 from messages.verdicts import HINTS, Reason, Verdict
-from runs.state import RunState
+from runs.state import AssertionState, RunState
 from runs.windows import STEADY
+
+DESCRIBED = 120
+"""Characters of a claim's description that a finding repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +49,29 @@ def not_reached(state: RunState) -> tuple[str, ...]:
 
 
 def precondition_failed(state: RunState) -> bool:
-    """The run ended before its first phase because the system was not up or not in its steady state."""
+    """The run ends before its first phase: the system is not up or not in its steady state, or a workload has ended by itself."""
+    if died_early(state):
+        return True
     services = state.requests.get("services")
     if services is not None and services.outcome in {"refused", "failed", "expired"}:
         return True
     return any(a.mode == "settle" and a.verdict not in {None, Verdict.PASSED} for a in state.assertions.values())
 
 
+def died_early(state: RunState) -> bool:
+    """Whether a workload ended by itself before the first phase."""
+    return state.first_phase_started is None and any(workload.died is not None for workload in state.workloads.values())
+
+
 def _findings(state: RunState) -> Iterator[Finding]:
     yield from _unsafe(state)
     yield from _aborted(state)
+    yield from _lost_links(state)
     yield from _preconditions(state)
     yield from _workloads(state)
     yield from _choices(state)
-    yield from _assertions(state)
+    if state.links_lost is None:
+        yield from _assertions(state)
     yield from _actions(state)
     yield from _never_started(state)
     if not precondition_failed(state) and state.aborting is None:
@@ -87,9 +100,17 @@ def _preconditions(state: RunState) -> Iterator[Finding]:
     if services is not None and services.outcome in {"refused", "failed", "expired"}:
         yield Finding(Verdict.INCONCLUSIVE, services.reason or Reason.PRECONDITION, services.message, services.evidence)
     for assertion in state.assertions.values():
-        if assertion.mode == "settle" and assertion.verdict not in {None, Verdict.PASSED}:
+        if assertion.mode == "settle" and assertion.verdict not in {None, Verdict.PASSED} and not _late(state, assertion):
             told = f"the steady state did not hold before the first fault: {assertion.message}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.PRECONDITION, told, assertion.judged_by)
+
+
+def _late(state: RunState, assertion: AssertionState) -> bool:
+    """Whether it was judged when settling was already given up: by then services may have been stopped."""
+    settle = state.stages.get("settle")
+    if settle is None or settle.finished is None or assertion.judged_at is None:
+        return False
+    return assertion.judged_at > settle.finished
 
 
 def _workloads(state: RunState) -> Iterator[Finding]:
@@ -101,16 +122,32 @@ def _workloads(state: RunState) -> Iterator[Finding]:
             yield Finding(Verdict.INCONCLUSIVE, Reason.WORKLOAD_DIED, told, workload.evidence)
 
 
+def _lost_links(state: RunState) -> Iterator[Finding]:
+    """What a system did without its links is not held against it."""
+    lost = state.links_lost
+    if lost is not None:
+        code = f" with code {lost.event.code}" if lost.event.code is not None else ""
+        said = f": {lost.event.message}" if lost.event.message else ""
+        told = f"the proxy of the links ended by itself{code}, and so cut all that goes over them{said}"
+        yield Finding(Verdict.INCONCLUSIVE, Reason.GAP, told, lost.evidence)
+
+
 def _assertions(state: RunState) -> Iterator[Finding]:
     for assertion in state.assertions.values():
         if assertion.mode == "settle" or assertion.verdict in {None, Verdict.PASSED}:
             continue
-        verdict, name = assertion.verdict or Verdict.INCONCLUSIVE, assertion.id
+        verdict, name = assertion.verdict or Verdict.INCONCLUSIVE, _named(assertion)
         if assertion.mode != "claim":
             sick = "was not back" if assertion.mode == "recover" else "was broken"
             told = sick if verdict is Verdict.FAILED else "could not be judged"
             name = f"the steady state {told} ({assertion.id.removeprefix(STEADY[assertion.mode])})"
         yield Finding(verdict, assertion.reason or Reason.JUDGE_ERROR, f"{name}: {assertion.message}", assertion.judged_by)
+
+
+def _named(assertion: AssertionState) -> str:
+    """A claim's id, and what it says in its own words."""
+    says = shorten(assertion.claim.description, DESCRIBED, placeholder="…")
+    return f"{assertion.id} ({says})" if says else assertion.id
 
 
 def _actions(state: RunState) -> Iterator[Finding]:

@@ -134,11 +134,12 @@ class _Monkey:
     def _all_options(self, system: System) -> Iterator[_Option]:
         for index, choice in enumerate(self._plan.among):
             action = Action(target=choice.target, action=choice.action)
-            things = things_of(action, system)
+            each = things_of(action, system)
             if action.kind == "partition":
-                yield _Option(index, self._written[index]["target"], frozenset(things))
+                yield _Option(index, self._written[index]["target"], each[0])
             else:
-                yield from (_Option(index, name if kind == "service" else {kind: name}, frozenset({(kind, name)})) for kind, name in things)
+                for name, things in zip(dict.fromkeys(action.targets), each, strict=True):
+                    yield _Option(index, name if action.kind == "service" else {action.kind: name}, things)
 
     def _free(self, start: timedelta) -> list[_Option]:
         taken = [self._taken(start, choice.for_) for choice in self._plan.among]

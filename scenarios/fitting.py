@@ -8,6 +8,7 @@ from messages.actions import ACTIONS, ActionSpec, Means, TargetKind
 from messages.claims import nearest
 from messages.claims.claim import expression_problems
 from messages.expressions import ExpressionError, compiled
+from messages.needs import links_between, namespace_of
 from messages.system import Service, System
 from messages.targets import Selection
 from scenarios.errors import shown
@@ -144,16 +145,9 @@ def _check_partition(sheet: Sheet, doing: Doing, system: System) -> None:
         if bare:
             what = f"{_names(bare)} {'runs' if len(bare) == 1 else 'run'} in no network namespace, so packets cannot be told apart"
             sheet.add(path, what, "give their processes a `namespace` in the system, or part links")
-
-
-def links_between(system: System, one: list[str], other: list[str]) -> list[str]:
-    """The links from one side to the other, in either direction."""
-    sides = (set(one), set(other))
-    return [
-        name
-        for name, link in system.spec.links.items()
-        if (link.from_ in sides[0] and link.to in sides[1]) or (link.from_ in sides[1] and link.to in sides[0])
-    ]
+        elif near := sorted({namespace_of(system, name) or "" for name in one} & {namespace_of(system, name) or "" for name in other}):
+            what = f"both sides have a service in the network namespace {near[0]!r}, and inside it packets cannot be told apart"
+            sheet.add(path, what, "give each side namespaces of its own in the system, or part links")
 
 
 def _known_links(system: System) -> str:

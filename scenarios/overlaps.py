@@ -1,19 +1,26 @@
 """When faults of a phase are on what: no two may be on the same thing at the same time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from messages.needs import needs
 from messages.scenario import Action
 from messages.system import System
 from messages.targets import Selection, picked
-from scenarios.fitting import links_between
 from scenarios.parts import Group, actions_of
 from scenarios.sheet import Sheet
 from scenarios.timing import lots, pace
 
-Thing = tuple[str, ...]
-"""What a fault takes for itself: a service, link or volume by its kind and name, or the way between two services."""
+Thing = tuple[str, str]
+"""What a fault takes: what it needs, and of a fault on one thing that thing itself, by its kind and name."""
+_TOLD = {
+    "link": "the same link {!r}",
+    "service": "the same target {!r}",
+    "volume": "the same target {!r}",
+    "network": "the network namespace {!r}",
+}
+"""How what two faults share is told, the kinds that say most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Span:
     """None: the phase's end."""
     exact: bool = True
     """It starts then; otherwise not before."""
+    crowded: bool = False
+    """There are fewer things than faults in it."""
 
 
 def check_overlaps(sheet: Sheet, group: Group, system: System | None) -> None:
@@ -42,9 +51,10 @@ def check_overlaps(sheet: Sheet, group: Group, system: System | None) -> None:
             continue
         beside = spans.setdefault(action.action if action.spec.means == "chaos" else "", [])
         for mine in spans_of(action, system):
-            if any(_meet(mine, other) for other in beside):
-                what = f"a second fault on {_told(mine, action)} at the same time"
-                sheet.add((*path, "target"), what, "start it later with `after` or `delay`")
+            met = mine if mine.crowded else next((other for other in beside if _meet(mine, other)), None)
+            if met is not None:
+                what = f"a second fault on {_told(mine, met, action)} at the same time"
+                sheet.add((*path, "target"), what, "start it later with `after` or `delay`, or choose another target")
                 break
             beside.append(mine)
 
@@ -56,25 +66,30 @@ def spans_of(action: Action, system: System | None) -> Iterator[Span]:
         names = action.target.names
         least = picked(action.target.pick, len(names)) if action.target.where is None else 0
         end = action.delay + length if length is not None and action.at_once is None else None
-        things = frozenset(("service", name) for name in names)
-        yield Span(things, least, action.after, action.delay, end, exact=action.at_once is None)
+        exact = action.at_once is None
+        needed = needs_of(action, names, system)
+        for things in [frozenset(("service", name) for name in names), *([needed] if needed else [])]:
+            yield Span(things, least, action.after, action.delay, end, exact=exact, crowded=exact and least > len(things))
         return
     each = things_of(action, system)
     at_once = action.at_once or max(len(each), 1)
     for lot in range(lots(len(each), at_once)):
         start = action.delay + lot * pace(action)
-        for thing in each[lot * at_once : (lot + 1) * at_once]:
-            yield Span(frozenset({thing}), 1, action.after, start, start + length if length is not None else None, exact=lot == 0)
+        for things in each[lot * at_once : (lot + 1) * at_once]:
+            end = start + length if length is not None else None
+            yield Span(things, len(things), action.after, start, end, exact=lot == 0)
 
 
-def things_of(action: Action, system: System | None) -> list[Thing]:
-    """What a fault takes for itself, in the order of its targets."""
-    if not isinstance(action.target, Selection) or action.target.between is None:
-        return [(action.kind, name) for name in dict.fromkeys(action.targets)]
-    one, other = (list((side,) if isinstance(side, str) else side) for side in action.target.between)
-    if action.spec.means == "link":
-        return [("link", name) for name in (links_between(system, one, other) if system is not None else ())]
-    return [("way", *sorted((left, right))) for left in one for right in other]
+def things_of(action: Action, system: System | None) -> list[frozenset[Thing]]:
+    """What a fault takes on each of its targets, in their order. Without a system a partition takes nothing that is known."""
+    if action.kind == "partition":
+        return [needs_of(action, action.targets, system)]
+    return [needs_of(action, (name,), system) | {(action.kind, name)} for name in dict.fromkeys(action.targets)]
+
+
+def needs_of(action: Action, names: Iterable[str], system: System | None) -> frozenset[Thing]:
+    """What the action needs on any of these targets, as the injector sees it."""
+    return frozenset(need for name in names for need in needs(system, action, name)) if system is not None else frozenset()
 
 
 def _meet(one: Span, two: Span) -> bool:
@@ -87,9 +102,9 @@ def _meet(one: Span, two: Span) -> bool:
     return early.start == late.start or early.end is None or late.start < early.end
 
 
-def _told(span: Span, action: Action) -> str:
-    names = sorted(" and ".join(thing[1:]) for thing in span.things)
-    if action.is_live:
-        return f"the same service, one of {', '.join(names[:8])},"
-    kind, *_ = next(iter(span.things))
-    return {"way": "the way between {}", "link": "the same link {!r}"}.get(kind, "the same target {!r}").format(names[0])
+def _told(span: Span, met: Span, action: Action) -> str:
+    shared = span.things & met.things
+    if action.is_live and any(kind == "service" for kind, _ in shared):
+        return f"the same service, one of {', '.join(name for _, name in sorted(span.things)[:8])},"
+    kind, name = min(shared, key=lambda thing: (list(_TOLD).index(thing[0]) if thing[0] in _TOLD else len(_TOLD), thing[1]))
+    return _TOLD.get(kind, "the same target {!r}").format(name)

@@ -1,19 +1,18 @@
 """What a run would do, told before it is done: when, to what, how it ends, what is claimed, and how far it reaches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from pydantic import JsonValue
 
-from messages.claims import Claim
-from messages.claims.claim import as_tuple
+from messages.claims import Claim, summary_of
+from messages.needs import disturbed
 from messages.scenario import Action, Phase, Scenario
 from messages.system import System
 from messages.targets import Selection, picked
 from messages.values import Duration, Message, Token, format_duration
-from scenarios.fitting import links_between
 from scenarios.loader import Resolved
-from scenarios.plan_words import end_of, lease_of, needs_of, start_of, target_of, undo_of, window_of
+from scenarios.plan_words import NOTHING, end_of, lease_of, needs_of, start_of, target_of, undo_of, window_of
 from scenarios.timing import least_span
 
 ZERO = timedelta()
@@ -106,9 +105,10 @@ class Plan(Message):
 def plan_of(resolved: Resolved) -> Plan:
     """What a run of this scenario on this system would do."""
     scenario, system = resolved.scenario, resolved.system
+    targets = {fault: target for fault, (target, _, _) in scenario.faults().items()}
     phases, offset = [], ZERO
     for phase in scenario.spec.phases:
-        planned = _phase(system, phase, offset)
+        planned = _phase(system, phase, offset, targets)
         phases.append(planned)
         offset += _length(phase)
     actions = [action for planned in phases for action in planned.actions]
@@ -122,12 +122,12 @@ def plan_of(resolved: Resolved) -> Plan:
         timeout=scenario.timeout,
         least=offset,
         seed=resolved.seed,
-        steady=tuple(_claim(claim, "settle, the phases and recover") for claim in system.steady_claims()),
+        steady=tuple(_claim(claim, "settle, the phases and recover", targets) for claim in system.steady_claims()),
         phases=tuple(phases),
         finally_=last,
-        claims=tuple(_claim(claim, "the whole run") for claim in scenario.spec.assertions),
+        claims=tuple(_claim(claim, "the whole run", targets) for claim in scenario.spec.assertions),
         reach=reach_of(scenario, system),
-        needs=tuple(dict.fromkeys(action.needs for action in (*actions, *last) if action.needs)),
+        needs=tuple(dict.fromkeys(action.needs for action in (*actions, *last) if action.needs and not action.needs.startswith(NOTHING))),
     )
 
 
@@ -138,7 +138,8 @@ def reach_of(scenario: Scenario, system: System) -> Reach:
     for _, action, _ in scenario.faults().values():
         services = dict.fromkeys(_disturbed(system, action))
         if action.is_live and isinstance(action.target, Selection):
-            picks.append((frozenset(services), picked(action.target.pick, len(services))))
+            count = picked(action.target.pick, len(action.targets))
+            picks.append((frozenset(services), count if len(services) == len(action.targets) else len(services)))
         else:
             found.update(services)
     certain = set(found)
@@ -148,20 +149,9 @@ def reach_of(scenario: Scenario, system: System) -> Reach:
 
 
 def _disturbed(system: System, action: Action) -> Iterator[str]:
-    """The services that a fault disturbs: of a link the one that connects, of a volume the one that writes there."""
-    spec = system.spec
-    match action.kind:
-        case "link":
-            found = [spec.links[name].from_ for name in action.targets]
-        case "volume":
-            found = [spec.volumes[name].service for name in action.targets]
-        case "partition" if isinstance(action.target, Selection) and action.target.between is not None:
-            one, other = (list(as_tuple(side)) for side in action.target.between)
-            cut = links_between(system, one, other) if action.spec.means == "link" else []
-            found = [spec.links[name].from_ for name in cut] or [*one, *other]
-        case _:
-            found = list(action.targets)
-    yield from (name for name in found if name in spec.services)
+    """The services that an action disturbs on any of its targets."""
+    for target in action.targets:
+        yield from disturbed(system, action, target)
 
 
 def _length(phase: Phase) -> timedelta:
@@ -187,7 +177,7 @@ def _ends(actions: tuple[Action, ...]) -> dict[str, timedelta]:
     return {action.id: starts[action.id] + least_span(action) for action in actions}
 
 
-def _phase(system: System, phase: Phase, offset: timedelta) -> PlannedPhase:
+def _phase(system: System, phase: Phase, offset: timedelta, targets: Mapping[str, str]) -> PlannedPhase:
     random = phase.random
     return PlannedPhase(
         name=phase.name,
@@ -196,7 +186,7 @@ def _phase(system: System, phase: Phase, offset: timedelta) -> PlannedPhase:
         duration=phase.duration,
         drawn=f"drawn with seed {random.seed}, every {format_duration(random.every)}" if random is not None else "",
         actions=tuple(_action(system, action, offset, phase.actions) for action in _in_order(phase.actions)),
-        claims=tuple(_claim(claim, f"phase {phase.name}") for claim in phase.assertions),
+        claims=tuple(_claim(claim, f"phase {phase.name}", targets) for claim in phase.assertions),
     )
 
 
@@ -223,5 +213,7 @@ def _action(system: System, action: Action, offset: timedelta | None, beside: tu
     )
 
 
-def _claim(claim: Claim, place: str) -> PlannedClaim:
-    return PlannedClaim(id=claim.id, type=claim.type, claims=claim.summary(), window=window_of(claim, place), on_fail=claim.on_fail)
+def _claim(claim: Claim, place: str, targets: Mapping[str, str]) -> PlannedClaim:
+    return PlannedClaim(
+        id=claim.id, type=claim.type, claims=summary_of(claim, targets), window=window_of(claim, place), on_fail=claim.on_fail
+    )

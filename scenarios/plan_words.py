@@ -14,6 +14,8 @@ from scenarios.timing import least_chosen
 
 LEASE = "10s, renewed while we live; then whoever is alive undoes it"
 """What holds a fault (the injector's setting says how long)."""
+NOTHING = "nothing"
+"""What an action needs for which nothing has to be there."""
 _UNDO: dict[Means, str] = {
     "process": "the service is started again",
     "limit": "the limit is put back as it was",
@@ -27,7 +29,7 @@ _UNDO_OF = {"pause": "the service goes on (SIGCONT)", "restart": "nothing to und
 _NEEDS: dict[Means, str] = {
     "process": "the right to signal and start the service (its own user, or root)",
     "limit": "the service's own user, or root",
-    "link": "nothing: the proxy is an ordinary program",
+    "link": f"{NOTHING}: the proxy is an ordinary program",
     "network": "root or CAP_NET_ADMIN, and iptables (Linux)",
     "volume": "the right to write to the folder, on a file system of its own",
     "chaos": "the service's chaos API",

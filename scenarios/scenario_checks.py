@@ -33,6 +33,7 @@ def check_scenario(sheet: Sheet, system: System | None) -> None:
         _check_order(sheet, group, names_are_known=system is not None)
         for path, action in actions_of(group):
             _check_action(sheet, group, path, action)
+            _check_company(sheet, path, action, system)
         check_overlaps(sheet, group, system)
     _check_claims(sheet, system)
 
@@ -130,6 +131,14 @@ def _check_action(sheet: Sheet, group: Group, path: Path, action: Action) -> Non
         sheet.add((*path, "for"), "a fault cannot end at once", "give it a duration, like 5s")
     if action.spec.fault and not action.spec.ends_itself and action.for_ is None and group.raw.get("duration") is None:
         sheet.add(path, "a fault without an end", "add for: 5s, or give the phase a duration")
+
+
+def _check_company(sheet: Sheet, path: Path, action: Action, system: System | None) -> None:
+    """Runs that share a system know nothing of each other's faults: the undo of one would end the other's as well."""
+    shared = system is not None and sheet.spec.get("concurrency") == system.spec.concurrency == "shared"
+    if shared and action.spec.fault:
+        what = f"{action.action} is a fault, and a run that shares its system may hold none: it would disturb the runs beside it"
+        sheet.add((*path, "action"), what, "take `concurrency: shared` out of the scenario")
 
 
 def _check_claims(sheet: Sheet, system: System | None) -> None:

@@ -24,6 +24,7 @@ _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne)\s*\(")
 _TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])((?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+)(?!\w)""")
 _VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\b(variables|parameters)\.([A-Za-z_]\w*)""")
+_ASKED = re.compile(r"\{\{[^{}]*\b(variables|parameters)\s*[.\[]", re.IGNORECASE)
 _NAME = re.compile(r"\.?(?:Variables\.|Parameters\.)?([A-Za-z_][\w-]*)")
 
 
@@ -41,6 +42,24 @@ def substitute(
 ) -> None:
     """Put values in the place of expressions, everywhere but in the variables themselves. What needs an `unknown` parameter stays."""
     Substitution(sheet, variables, parameters or {}, unknown).run()
+
+
+def refuse_variables(sheet: Sheet) -> None:
+    """Note each text that asks for a variable, in a document that takes none. Other braces may be meant for other programs."""
+    _refuse(sheet, (), sheet.data)
+
+
+def _refuse(sheet: Sheet, path: Path, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse(sheet, (*path, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse(sheet, (*path, index), item)
+    elif isinstance(value, str) and (asked := _ASKED.search(value)):
+        kind = asked[1].lower()
+        what = f"{kind} belong to {'scenarios' if kind == 'variables' else 'templates'}; a System takes none"
+        sheet.add(path, what, "write the value itself")
 
 
 class Substitution:

@@ -12,6 +12,7 @@ from scenarios.errors import DocumentErrors, finding, shown
 from scenarios.nodes import Node, Scalar
 from scenarios.reading import MAX_BYTES, decode, read
 from scenarios.sheet import Sheet
+from scenarios.substitution import refuse_variables
 from scenarios.system_checks import check_system
 from scenarios.wording import check_structure
 
@@ -24,6 +25,7 @@ _MENTIONS = re.compile(r"kind[\"']?\s*:\s*[\"']?System")
 
 def system_of(sheet: Sheet) -> System | None:
     """The system of a document, complete; None when it has mistakes, which the sheet then holds."""
+    refuse_variables(sheet)
     sheet.settle()
     good = check_structure(sheet, System)
     sheet.settle()

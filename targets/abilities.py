@@ -46,7 +46,7 @@ def machine() -> dict[str, str | None]:
 
 
 def _actions(kind: TargetKind) -> Iterator[tuple[str, ActionSpec]]:
-    return ((name, spec) for name, spec in ACTIONS.items() if kind in spec.on)
+    return ((name, spec) for name, spec in ACTIONS.items() if kind in spec.on and spec.means != "nothing")
 
 
 def _of_service(action: str, spec: ActionSpec, service: Service) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from targets.errors import TargetError, Unsupported
-from targets.http_check import open_session
+from targets.http_check import open_session, read_up_to
 from targets.wording import of_os_error, shortened
 
 DEADLINE = timedelta(seconds=5)
@@ -18,6 +18,7 @@ LISTS = ("status", "active-scenarios", "")
 """Where an API says what is active: below its base, the first that is there."""
 _KEYS = ("active", "scenarios", "active_scenarios", "active_chaos", "injections", "strategies")
 MAX_ANSWER = 256 * 1024
+_NO_PLACE = {400, 404, 405, 410, 501}
 
 
 class ChaosApiFailed(TargetError):
@@ -52,13 +53,18 @@ class ChaosApi:
         """What it does now; None if it has no place that says so.
 
         Raises:
-            ChaosApiFailed: it cannot be reached.
+            ChaosApiFailed: it cannot be reached, or such a place did not answer as it should.
         """
+        failed: str | None = None
         for place in LISTS:
             answer = await self._call("GET", place)
             found = _listed(answer.document) if answer.status == 200 else None
             if found is not None:
                 return tuple(found)
+            if answer.status >= 400 and answer.status not in _NO_PLACE:
+                failed = failed or _told(answer, f"GET {self._base}/{place}")
+        if failed is not None:
+            raise ChaosApiFailed(failed)
         return None
 
     async def start(self, path: str, body: Mapping[str, Any]) -> str | None:
@@ -84,7 +90,7 @@ class ChaosApi:
                 return True
             if answer.status >= 500:
                 raise ChaosApiFailed(_told(answer, f"DELETE {path}"))
-            if known not in (await self.active() or ()):
+            if known.id not in [one.id for one in await self.active() or ()]:
                 return True
         return False
 
@@ -115,7 +121,9 @@ class ChaosApi:
                 open_session() as session,
                 session.request(method, url, json=body, headers=self._headers, allow_redirects=False) as answer,
             ):
-                raw = await answer.content.read(MAX_ANSWER)
+                raw = await read_up_to(answer.content, MAX_ANSWER + 1)
+                if len(raw) > MAX_ANSWER:
+                    raise ChaosApiFailed(f"{method} {url} answered with more than {MAX_ANSWER // 1024} KiB")
                 return Answer(answer.status, _document(raw))
         except TimeoutError as error:
             raise ChaosApiFailed(f"{method} {url} had no answer in {DEADLINE.total_seconds():g} s") from error

@@ -1,9 +1,9 @@
 """A volume that is full: one file of ours takes the room. Never a file system that the machine or the coordinator itself lives on."""
 
-import asyncio
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -13,6 +13,7 @@ from messages.actions.volumes import DiskFull, FillerUndo
 from messages.values import format_size
 from targets.errors import TargetError
 from targets.polling import first
+from targets.threads import to_the_end
 
 PREFIX, SUFFIX = ".chaos.", ".filler"
 LARGEST = 64 * 2**30
@@ -59,8 +60,9 @@ class DiskFaults:
             VolumeFailed: the file system does not let us.
         """
         self._checked(undo.volume, undo.leave)
+        enough = threading.Event()
         try:
-            await asyncio.to_thread(_make, undo)
+            await to_the_end(lambda: _make(undo, enough), hasten=enough.set)
         except OSError as error:
             raise VolumeFailed(undo.path, error) from error
 
@@ -71,10 +73,8 @@ class DiskFaults:
             VolumeFailed: the file system does not let us.
         """
         try:
-            if stat.S_ISREG(os.lstat(undo.path).st_mode):
-                os.unlink(undo.path)  # noqa: PTH108 - like the others here
-        except (FileNotFoundError, NotADirectoryError):
-            return
+            # To give back many gigabytes takes a file system its time.
+            await to_the_end(lambda: _remove(undo.path))
         except OSError as error:
             raise VolumeFailed(undo.path, error) from error
 
@@ -117,18 +117,27 @@ def supported() -> str | None:
     return None if hasattr(os, "posix_fallocate") else "needs posix_fallocate(3): run on Linux"
 
 
-def _make(undo: FillerUndo) -> None:
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            os.unlink(path)  # noqa: PTH108 - like the others here
+
+
+def _make(undo: FillerUndo, enough: threading.Event) -> None:
     fd = os.open(undo.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        _fill(fd, undo.volume, undo.leave)
+        _fill(fd, undo.volume, undo.leave, enough)
     finally:
         os.close(fd)
 
 
-def _fill(fd: int, volume: str, leave: int) -> None:
-    """Lengthen the file until no more than `leave` is free. What is asked for and not there is halved, down to a block."""
+def _fill(fd: int, volume: str, leave: int, enough: threading.Event) -> None:
+    """Lengthen the file until no more than `leave` is free, or somebody says `enough`.
+
+    What is asked for and not there is halved, down to a block.
+    """
     length, piece = 0, PIECE
-    while True:
+    while not enough.is_set():
         free, block = _room(volume)
         size = min(piece, free - leave)
         if size <= 0:

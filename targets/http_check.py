@@ -52,7 +52,7 @@ async def get(session: aiohttp.ClientSession, url: str, *, most: int) -> Answer 
     """The answer with so many bytes of its body, or why there is none. Redirects are not followed."""
     try:
         async with session.get(url, allow_redirects=False) as answer:
-            body = await _read(answer.content, most)
+            body = await read_up_to(answer.content, most)
             return Answer(answer.status, body, {name.lower(): value for name, value in answer.headers.items()})
     except aiohttp.ClientError as error:
         return _of_client_error(error)
@@ -74,7 +74,8 @@ def judge(expect: str, status: int, body: bytes, headers: dict[str, str], *, sho
     return shortened(f"status {status}{said}, expected {expect}", longest)
 
 
-async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
+async def read_up_to(content: aiohttp.StreamReader, most: int) -> bytes:
+    """So many bytes of a body, or all of a shorter one."""
     body = bytearray()
     while len(body) < most and (part := await content.read(most - len(body))):
         body += part

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,9 @@ import pytest
 from nats.js import JetStreamContext
 
 from actors.chaos_injector import ChaosInjector
+from actors.chaos_injector.drivers import Done, Plan, Target
+from actors.chaos_injector.drivers import Driver as Disturbing
+from actors.chaos_injector.leases import Leases
 from bus.actor import TimerDue
 from bus.clock import ServerClock
 from bus.connection import Connection
@@ -35,6 +38,7 @@ from messages.fault_events import (
     FaultReverted,
     FaultRevertFailed,
     FaultUnseen,
+    HandlerFailed,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
@@ -42,6 +46,7 @@ from messages.fault_events import (
 from messages.identity import Identity
 from messages.ids import new_run_id
 from messages.run_events import (
+    ActionExpired,
     ActionRequested,
     RunAborting,
     RunAccepted,
@@ -52,14 +57,16 @@ from messages.run_events import (
 )
 from messages.scenario import Action, Scenario
 from messages.system import System
-from messages.undo import Undo
+from messages.undo import AnyUndo, LinkUndo, Undo
 from messages.verdicts import Reason
 from targets import find
+from targets.errors import Unsupported
 from targets.find import find_tagged, tagged_processes, tags_of
 from targets.group import is_halted
 from targets.health import HealthProber
 from targets.identity import ProcessStat, is_alive, session_leaders
 from targets.process import ProcessDriver
+from tests.chaos_service import ChaosService
 
 E_ = TypeVar("E_", bound=RunEvent)
 NAMESPACE, KEY = "test-coordinator", "k"
@@ -105,18 +112,16 @@ class Stand:
         found = [line for line in self.lines if isinstance(line.event, type_) and entity in {None, line.entity}]
         return cast("list[Recorded[E_]]", found)
 
-    async def begin(self, **services: dict[str, Any]) -> System:
+    async def begin(self, *, phases: Sequence[Any] = ({"name": "chaos"},), **services: dict[str, Any]) -> System:
         """Accept a run of these services and ask for them."""
         document = {"metadata": {"name": "s"}, "spec": {"services": {name.replace("_", "-"): one for name, one in services.items()}}}
         system = System.model_validate(document, strict=False)
-        scenario = Scenario.model_validate(
-            {"metadata": {"name": "x"}, "spec": {"system": "s", "phases": [{"name": "chaos"}]}}, strict=False
-        )
+        scenario = Scenario.model_validate({"metadata": {"name": "x"}, "spec": {"system": "s", "phases": list(phases)}}, strict=False)
         await self.say(RunAccepted(key=KEY, scenario=scenario, system=system, submitted=datetime(2026, 1, 1, tzinfo=UTC)))
         await self.say(RunStarted(), ServicesRequested(levels=system.start_levels()))
         return system
 
-    async def up(self, **services: dict[str, Any]) -> None:
+    async def up(self, **services: Any) -> None:
         await self.begin(**services)
         await self.until(ActionDone, "services")
 
@@ -541,6 +546,27 @@ async def test_a_service_that_does_not_get_healthy_is_told_with_its_last_words_b
     )
 
 
+async def test_a_service_that_has_ended_and_left_nothing_is_told_long_before_its_time_is_over(stand: Stand, engine: dict[str, Any]) -> None:
+    engine["driver"]["process"] |= {"command": ["sh", "-c", "echo no database; exit 3"], "ready_within": "10m"}
+    async with stand.injector():
+        await stand.begin(engine=engine)
+        failed = (await stand.until(ActionFailed, "services")).event
+        await stand.release()
+
+    assert failed.message == "engine did not get healthy: connection refused; it ended with code 3; its output: no database"
+
+
+@pytest.mark.parametrize("behind", ['(sleep 1.6; exec "$@") &', 'setsid sh -c \'sleep 1.6; exec "$@"\' sh "$@" &'])
+async def test_a_service_that_goes_into_the_background_has_all_its_time(stand: Stand, engine: dict[str, Any], behind: str) -> None:
+    command = engine["driver"]["process"]["command"]
+    engine["driver"]["process"]["command"] = ["sh", "-c", behind, "sh", sys.executable, *command[1:]]
+    async with stand.injector():
+        await stand.up(engine=engine)
+        await stand.release()
+
+    assert tagged_processes(stand.run) == ()
+
+
 async def test_a_service_that_was_started_by_an_injector_that_died_is_adopted(stand: Stand, engine: dict[str, Any]) -> None:
     await stand.begin(engine=engine)
     identity = await start_silently(stand, engine)
@@ -602,3 +628,188 @@ async def start_silently(stand: Stand, described: dict[str, Any]) -> Identity:
     command = [sys.executable, *described["driver"]["process"]["command"][1:]]
     subprocess.Popen(command, env=environ, start_new_session=True).returncode = 0  # noqa: ASYNC220
     return find_tagged(stand.run)["engine"]
+
+
+def disturbable(base: str, **key: Any) -> dict[str, Any]:
+    """A service that is only reached by its chaos API."""
+    return {"driver": {"external": {}}, "chaos": {"http": base, **key}}
+
+
+SLOW, HALF = {"delay_ms": 5}, {"rejection_rate": 0.5}
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_two_faults_that_a_service_can_only_end_together_end_with_their_phase(stand: Stand, lists: bool) -> None:  # noqa: FBT001
+    async with ChaosService(lists=lists, stops=False).serving() as bank, stand.injector():
+        await stand.begin(bank=disturbable(bank.base))
+        await stand.act("inject_latency", target="bank", id_="one", parameters=SLOW)
+        await stand.act("reject_orders", target="bank", id_="two", parameters=HALF)
+        await stand.until(FaultInjected, "one")
+        await stand.until(FaultInjected, "two")
+        await stand.say(UndoRequested(fault_id="one", why="phase"), UndoRequested(fault_id="two", why="phase"))
+        await stand.until(FaultGone, count=2)
+
+        assert bank.active == {}
+    assert stand.all(FaultRevertFailed) == []
+
+
+@pytest.mark.parametrize("why", ["expired", "aborting", "undo"])
+async def test_a_fault_that_was_given_up_while_it_was_planned_touches_nothing(stand: Stand, why: str) -> None:
+    async with ChaosService().serving() as bank, ChaosService().serving() as other, stand.injector():
+        await stand.begin(bank=disturbable(bank.base), other=disturbable(other.base))
+        bank.answering.clear()
+        await stand.act("inject_latency", target="bank", parameters=SLOW)
+        await bank.asked.wait()
+        if why == "expired":
+            await stand.say(ActionExpired(fault_id="f", reason=Reason.NO_TARGET, message="no injector answered"))
+            await stand.act("inject_latency", target="other", id_="next", parameters=SLOW)
+            await stand.until(FaultInjected, "next")
+        elif why == "aborting":
+            await stand.say(RunAborting(reason=Reason.CANCELLED, by="me", message="enough"))
+            await stand.act("inject_latency", target="other", id_="next", parameters=SLOW)
+            await stand.until(ActionRefused, "next")
+        else:
+            await stand.undo()
+            await stand.until(UndoRequested)
+        bank.answering.set()
+        if why == "expired":
+            await stand.act("inject_latency", target="bank", id_="last", parameters=SLOW)
+            await stand.until(FaultInjected, "last")
+        else:
+            assert (await stand.until(ActionRefused, "f")).event.reason is Reason.CANCELLED
+
+    assert stand.all(FaultArmed, "f") == []
+    assert len(bank.bodies) == (1 if why == "expired" else 0)
+
+
+async def test_a_fault_that_is_given_up_in_the_moment_of_its_arming_is_undone_and_not_injected(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def arm(leases: Leases, *told: Any) -> datetime | None:
+        end = await armed(leases, *told)
+        await stand.say(ActionExpired(fault_id="f", reason=Reason.NO_TARGET, message="no injector answered"))
+        return end
+
+    armed = Leases.arm
+    monkeypatch.setattr(Leases, "arm", arm)
+    async with ChaosService().serving() as bank, stand.injector():
+        await stand.begin(bank=disturbable(bank.base))
+        await stand.act("inject_latency", target="bank", parameters=SLOW)
+        await stand.until(FaultReverted, "f")
+
+    assert stand.about()[:2] == [FaultArmed, FaultReverted]
+    assert bank.bodies == []
+
+
+async def test_what_a_driver_did_not_foresee_is_the_outcome_of_its_action(stand: Stand, engine: dict[str, Any]) -> None:
+    async with ChaosService().serving() as bank, stand.injector() as injector:
+        await stand.begin(bank=disturbable(bank.base), engine=engine)
+        await stand.until(ActionDone, "services")
+        await stand.act("inject_latency", target="bank", id_="told", parameters={"delay_ms": "soon"})
+        told = (await stand.until(ActionRefused, "told")).event
+        injector._drivers["limit"] = Careless()
+        await stand.act("limit_fds")
+        failed = (await stand.until(ActionFailed, "f")).event
+        await stand.until(FaultGone, "f")
+
+    assert told.reason is Reason.UNSUPPORTED_HERE
+    assert "ValidationError" in told.message
+    assert failed.reason is Reason.UNSUPPORTED_HERE
+    assert "UnicodeDecodeError" in failed.message
+    assert set(stand.about()) == {FaultArmed, FaultReverted, ActionFailed, FaultGone}
+    assert stand.all(HandlerFailed) == []
+
+
+async def test_a_look_that_fails_is_followed_by_another_one(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector() as injector:
+        await stand.up(engine=engine)
+        injector._drivers["limit"] = Blinking()
+        await stand.act("limit_fds")
+        await stand.until(FaultEffective)
+        await stand.undo()
+        await stand.until(FaultGone)
+        injector._drivers["limit"] = Blinking(blinks=99)
+        await stand.act("limit_fds", id_="blind", effect_within="300ms")
+        unseen = (await stand.until(FaultUnseen, "blind")).event
+
+    assert unseen.within == timedelta(milliseconds=300)
+    assert stand.all(HandlerFailed) == []
+
+
+async def test_services_that_share_a_network_namespace_share_its_packets(stand: Stand, engine: dict[str, Any]) -> None:
+    for process in (first := {**engine["driver"]["process"]}, second := {**first}):
+        process["namespace"] = "shop"
+    async with stand.injector() as injector:
+        injector._drivers["network"] = Blinking()
+        await stand.begin(engine={"driver": {"process": first}}, desk={"driver": {"process": second}})
+        await stand.act("network_drop", id_="one")
+        await stand.until(FaultInjected, "one")
+        await stand.act("network_loss", target="desk", id_="two", parameters={"rate": 0.5})
+        refused = (await stand.until(ActionRefused, "two")).event
+
+    assert refused.reason is Reason.REFUSED_LIMIT
+
+
+async def test_the_missing_key_of_a_chaos_api_is_named_before_anything_is_started(stand: Stand, engine: dict[str, Any]) -> None:
+    engine["chaos"] = {"http": "http://127.0.0.1:1/chaos", "key": {"secret": "CHAOS_KEY"}}
+    uses = [{"name": "chaos", "actions": [{"id": "f", "target": "engine", "action": "inject_latency", "parameters": SLOW}]}]
+    async with stand.injector():
+        await stand.begin(phases=uses, engine=engine)
+        refused = (await stand.until(ActionRefused, "services")).event
+
+    assert refused.reason is Reason.PRECONDITION
+    assert "engine needs the secret CHAOS_KEY for its chaos API" in refused.message
+    assert stand.all(ServiceStarted) == []
+
+
+async def test_the_key_of_a_chaos_api_is_no_part_of_last_words_and_not_needed_by_who_does_not_use_it(
+    stand: Stand, engine: dict[str, Any]
+) -> None:
+    engine["chaos"] = {"http": "http://127.0.0.1:1/chaos", "key": {"secret": "CHAOS_KEY"}}
+    engine["driver"]["process"] |= {"command": ["sh", "-c", "echo my key is hunter2; exit 3"], "ready_within": "300ms"}
+    bank = disturbable("http://127.0.0.1:1/chaos", key={"secret": "NEVER_USED"})
+    async with stand.injector(secrets={"CHAOS_KEY": "hunter2"}):
+        await stand.begin(engine=engine, bank=bank)
+        failed = (await stand.until(ActionFailed, "services")).event
+        await stand.release()
+
+    assert failed.message.endswith("its output: my key is ***")
+
+
+class Blinking(Disturbing):
+    """Does nothing, and is blind now and then."""
+
+    def __init__(self, blinks: int = 2) -> None:
+        self._blinks = [blinks, blinks]
+
+    async def plan(self, target: Target) -> Plan:
+        return Plan(LinkUndo(toxics={}))
+
+    async def inject(self, target: Target, plan: Plan) -> str:
+        return ""
+
+    async def undo(self, undo: AnyUndo, target: Target) -> Done:
+        return Done()
+
+    async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
+        self._blink(0)
+        return "something"
+
+    async def saw_normal(self, target: Target, plan: Plan, within: timedelta) -> bool:
+        self._blink(1)
+        return True
+
+    def _blink(self, which: int) -> None:
+        self._blinks[which] -= 1
+        if self._blinks[which] >= 0:
+            raise Unsupported("nothing to be seen")
+
+
+class Careless(Blinking):
+    """Reads what is not text."""
+
+    async def inject(self, target: Target, plan: Plan) -> str:
+        return b"\xff".decode()
+
+    async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
+        raise LookupError

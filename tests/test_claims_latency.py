@@ -133,7 +133,15 @@ def test_what_failed_or_was_missed_is_slow_whatever_the_limit(at_most: str) -> N
 
     assert verdict(found) == FAILED
     assert found is not None
-    assert "10 of 110 samples failed or were missed, and count as slow" in found.message
+    assert found.message.startswith("p95 of quote is among the 10 of 110 samples that failed or were missed (they count as slow), at most")
+
+
+def test_one_operation_that_failed_is_told_as_one_though_it_is_the_slowest_of_all() -> None:
+    mostly = (*(second(n, *QUICK, beside=True) for n in range(10, 19)), second(19, *QUICK, slow=1, beside=True))
+    found = latency(probe=None, workload="buyers", percentile=100).judge(seen(*mostly, every=None))
+
+    assert found is not None
+    assert found.message.startswith("p100 of buyers is among the 1 of 101 operations that failed or stayed unknown (they count as slow), ")
 
 
 def test_operations_that_failed_count_as_slow_beside_those_that_were_timed() -> None:

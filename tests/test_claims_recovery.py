@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from messages.claims import FaultHistory, History, RecoveryClaim, Sampled, ServiceHistory, Transition
+from messages.claims import FaultHistory, History, RecoveryClaim, Sampled, ServiceHistory, Transition, summary_of
 from messages.verdicts import Reason, Verdict
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -183,4 +183,11 @@ def test_a_claim_without_a_target_is_about_the_one_that_the_fault_was_on() -> No
     history = past(fault(gone=1), down(0.3), up(1))
 
     assert anyone.judge(history) == recovery().judge(history)
-    assert anyone.summary() == "the target of crash recovers from crash within 5s"
+    assert anyone.summary() == "its target recovers from crash within 5s"
+
+
+def test_a_claim_without_a_target_names_the_service_where_that_is_known() -> None:
+    anyone = recovery().model_copy(update={"target": None})
+
+    assert summary_of(anyone, {"crash": "redis"}) == "redis recovers from crash within 5s"
+    assert summary_of(anyone, {"crash": "one-of-them"}) == summary_of(anyone, {}) == "its target recovers from crash within 5s"

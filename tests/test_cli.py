@@ -13,7 +13,22 @@ from typer.testing import CliRunner
 from cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("run", "serve", "submit", "rerun", "validate", "list", "status", "wait", "watch", "abort", "report", "health")
+COMMANDS = (
+    "run",
+    "serve",
+    "submit",
+    "rerun",
+    "validate",
+    "list",
+    "scenarios",
+    "schema",
+    "status",
+    "wait",
+    "watch",
+    "abort",
+    "report",
+    "health",
+)
 TYPO = """
 apiVersion: chaos.trading/v1
 kind: Scenario

@@ -33,12 +33,27 @@ def test_services_says_what_each_target_supports_here_and_why_not_the_rest(tmp_p
     found = {target["target"]: target for target in system["targets"]}
     assert code == 0
     assert {"kill", "limit_fds", "inject_latency"} <= set(found["api"]["actions"])
+    assert not [target for target in found.values() if "unsupported" in target["actions"]]
+    assert "no chaos API" in found["store"]["missing"]["price_shock"]
     assert "no such call" in found["api"]["missing"]["price_shock"]
     assert "namespace" in found["api"]["missing"]["network_drop"]
     assert found["store"]["actions"] == []
     assert "external" in found["store"]["missing"]["kill"]
     assert {"latency", "refuse"} <= set(found["api-to-store"]["actions"])
     assert "/no/such/folder" in found["data"]["missing"]["disk_full"]
+
+
+def test_what_nobody_can_use_is_not_in_the_table(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(SYSTEM)
+
+    code, text = told("services", str(file))
+
+    api, store = text.index("api"), text.index("store")
+    assert code == 0
+    assert "unsupported" not in text
+    assert "chaos API has no such call" in text[api:store]
+    assert "chaos" not in text[store:]
 
 
 def test_services_of_an_unknown_system_is_an_error_that_names_the_nearest() -> None:

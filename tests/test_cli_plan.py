@@ -42,11 +42,26 @@ def test_the_plan_says_when_what_to_whom_how_it_ends_what_it_needs_and_what_is_c
     assert "reach  5 of 6 services: api, db-1, db-2, db-3, store" in lines
     assert "+0s  rolling: stop on db-1, db-2, db-3; 1 at once, 2s between (3 lots)" in lines
     assert "+1m  parted: network_partition on db-1 | db-2, db-3" in lines
-    assert "told   delay: 100ms, jitter: 20ms" in lines
+    assert "with   delay: 100ms, jitter: 20ms" in lines
     assert "starts when latency-api-to-db is over" in lines
-    assert "claim  choosing-recovery (recovery): the target of leader recovers from leader within 20s [from leader, 20s]" in lines
+    assert "claim  choosing-recovery (recovery): its target recovers from leader within 20s [from leader, 20s]" in lines
     assert "+2m  phase monkey, 30s; drawn with seed 7, every 5s" in lines
+    assert "needs  nothing: the proxy is an ordinary program" in lines
+    assert not any(line.startswith("needs  nothing") for line in done.output.splitlines())
     assert "needs  the service's chaos API at http://127.0.0.1:18100/chaos" in lines
+
+
+def test_a_recovery_in_the_plan_names_the_service_that_its_fault_is_on(tmp_path: Path, dry: Dry) -> None:
+    text = (
+        "kind: Scenario\nmetadata: {name: x}\nspec:\n  system: fleet\n  phases:\n    - name: p\n      duration: 9s\n"
+        "      actions: [{id: crash, target: api, action: kill, for: 1s}]\n"
+        "      assertions: [{id: back, type: recovery, of: crash, within: 5s, by: undo}]\n"
+    )
+    (tmp_path / "one.yaml").write_text(text)
+
+    plan = CliRunner().invoke(app, ["run", "one.yaml", *DRY[2:]]).stdout
+
+    assert "claim  back (recovery): api recovers from crash within 5s [from crash, 5s]" in plan
 
 
 def test_the_plan_as_json_holds_the_actions_in_the_order_of_their_times(dry: Dry) -> None:

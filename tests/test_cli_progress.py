@@ -5,21 +5,41 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from cli.ending import tell
 from cli.errors import CliError
+from cli.following import Following
 from cli.narrating import narrate, shown
 from cli.options import parse_variables
 from cli.progress import Progress, moments
 from cli.screen import Lines, draw
 from messages.events import Recorded, RunEvent
-from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted
+from messages.fault_events import (
+    ActionFailed,
+    FaultArmed,
+    FaultEffective,
+    FaultGone,
+    FaultInjected,
+    FaultReverted,
+    ServiceStarted,
+    WorkloadStarted,
+)
 from messages.identity import Identity
 from messages.judgements import AssertionJudged
 from messages.observations import EventCounted, ProbeSummary, ServiceDown, ServiceUp
-from messages.run_events import ActionRequested, AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunFinished, RunStarted
+from messages.run_events import (
+    ActionRequested,
+    AssertionOpened,
+    PhaseFinished,
+    PhaseStarted,
+    RunAccepted,
+    RunFinished,
+    RunStarted,
+    ServicesRequested,
+)
 from messages.scenario import Scenario
 from messages.system import System
 from messages.undo import Undo
-from messages.verdicts import Verdict
+from messages.verdicts import Reason, Verdict
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 PROCESS = Identity(pid=7, started=1, boot="b")
@@ -32,6 +52,10 @@ SCENARIO = Scenario.model_validate_json(
         "phases": [{"name": "chaos", "duration": "5s", "actions": [{"id": "r", "target": "web", "action": "restart"}]}],
         "assertions": [{"id": "back", "type": "recovery", "target": "web", "of": "r", "within": "5s"}]}}"""
 )
+
+
+def judged(assertion: str) -> AssertionJudged:
+    return AssertionJudged(assertion=assertion, verdict=Verdict.PASSED, reason=None, message="m", evidence=())
 
 
 def told(*events: tuple[float, RunEvent]) -> Progress:
@@ -230,3 +254,50 @@ def test_variables_are_names_and_values() -> None:
     assert parse_variables(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     with pytest.raises(CliError, match="--var NAME=VALUE"):
         parse_variables(["a"])
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (ServicesRequested(levels=(("web",),)), "starting 1 service"),
+        (ServicesRequested(levels=(("web",), ("db",))), "starting 2 services"),
+        (ServiceStarted(service="web", number=1, identity=PROCESS), "web: started (pid 7)"),
+        (WorkloadStarted(workload="writer", number=1, identity=PROCESS, output="o"), "writer: workload started (pid 7)"),
+        (judged("steady-settle-steady"), "✓ steady state before the first fault: m"),
+        (judged("steady-steady"), "✓ steady state during the phases: m"),
+        (judged("steady-recover-fast"), "✓ steady state after the last fault (fast): m"),
+        (judged("back"), "✓ back: m"),
+    ],
+)
+def test_a_line_says_what_people_call_it(event: RunEvent, text: str) -> None:
+    assert narrate(recorded(1, event)) == text
+
+
+def ending(finished: RunFinished, *events: tuple[float, RunEvent]) -> Following:
+    return Following("01A", told(ACCEPTED, *events, (9, finished)))
+
+
+def test_the_end_says_which_claims_were_not_reached(capsys: pytest.CaptureFixture[str]) -> None:
+    begun = (1, PhaseStarted(phase="chaos", kind="phase"))
+    opened = (2, AssertionOpened(assertion="back", claim=CLAIM, opens=T0))
+
+    tell(ending(FINISHED, begun), FINISHED, {}, json=False)
+    tell(ending(FINISHED, begun, opened), FINISHED, {}, json=False)
+    tell(ending(FINISHED), FINISHED, {}, json=False)
+
+    assert capsys.readouterr().out.count("1 of 1 assertions not reached: back\n") == 1
+
+
+def test_a_long_reason_is_told_in_full_once_and_then_short(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = "web was not healthy: " + "said nothing of use, " * 20
+    failed = ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=reason)
+    finished = FINISHED.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": Reason.PRECONDITION, "message": reason})
+    page = io.StringIO()
+
+    for seconds, event in ((1, failed), (2, finished)):
+        Lines(page).line(recorded(seconds, event))
+    tell(ending(finished), finished, {}, json=False)
+
+    shown = page.getvalue() + capsys.readouterr().out
+    assert shown.count(reason.strip()) == 1
+    assert shown.count("web was not healthy") == 3

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+ORIGINAL = ROOT / "tests" / "documents" / "original" / "exchange-disruption.yaml"
 SYSTEM = """
 kind: System
 metadata: {{name: tiny}}
@@ -175,16 +176,17 @@ def test_scenarios_lists_the_library_by_tag_and_a_folder(folder: Folder) -> None
     assert all("restart" in each["tags"] for each in json.loads(library))
     assert (known["name"], known["kind"], known["duration"], known["tags"]) == ("a", "Scenario", "1m30s", ["one", "two"])
     assert "exchange-disruption" in shown
-    assert "--var target_exchange, disruption_type*, duration, intensity" in shown
+    assert "--var target_exchange, disruption_type, duration, intensity" in shown
 
 
 def test_a_template_of_the_library_is_planned_with_its_parameters_and_asks_for_those_it_needs(folder: Folder) -> None:
-    code, out, _ = folder.call("run", "exchange-disruption", "--var", "disruption_type=latency", "--dry-run", "--speed", "60", "--json")
-    refused, _, err = folder.call("run", "exchange-disruption", "--dry-run")
+    code, out, _ = folder.call("run", "exchange-disruption", "--var", "disruption_type=downtime", "--dry-run", "--speed", "60", "--json")
+    refused, _, err = folder.call("run", str(ORIGINAL), "--dry-run")
     valid, said, _ = folder.call("validate", "exchange-disruption")
 
     plan = json.loads(out)
-    assert (code, plan["least"], plan["phases"][1]["actions"][0]["action"]) == (0, "25s", "exchange_latency")
+    assert (code, plan["least"], plan["phases"][1]["actions"][0]["action"]) == (0, "25s", "downtime")
     assert refused == 2
+    assert "the template needs a value for 'target_exchange' (a text); add --var target_exchange=…" in err
     assert "the template needs a value for 'disruption_type' (one of latency, downtime, order_rejection, partial_fills)" in err
     assert (valid, said) == (0, "exchange-disruption: valid\n")

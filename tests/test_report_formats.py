@@ -9,6 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from actors.reporter import FORMATS, STORED, brief, render
+from actors.reporter.wording import printable
+from messages.claims import RecoveryClaim
 from messages.fault_events import FaultArmed, FaultInjected, WorkloadDied
 from messages.histogram import Histogram
 from messages.identity import Identity
@@ -118,6 +120,43 @@ def test_a_workloads_operations_are_counted_and_drawn() -> None:
     figures = json.loads(re.findall(r'id="readout">(.*?)</script>', page)[0])
     failed = next(s for s in figures["series"] if s["name"] == "writers operations" and s["kind"] == "failed")
     assert [value for _, _, value in failed["points"]] == [0, 8, 8, 8, 8, 0, 0, 0], "each kind by itself, though they are drawn stacked"
+
+
+@pytest.mark.parametrize("format_", ["text", "markdown"])
+def test_operations_that_were_not_done_are_told_apart_from_good_ones_in_letters(format_: str) -> None:
+    rows = {line[:22].strip(): line[22:] for line in render(slowed(), format_).decode().splitlines()}
+
+    good, failed, unknown = rows["writers ok"], rows["failed"], rows["unknown"]
+    assert (failed.split()[-1], unknown.split()[-1]) == ("32", "16")
+    begin, end = failed.index("✗"), failed.rindex("✗")
+    assert set(failed[begin:end]) == {"✗"}
+    assert max(good[begin + 1 : end]) < good[end + 2] == "█", "there are fewer good ones where some failed"
+    assert unknown.index("?") < begin < end < unknown.rindex("?")
+
+
+def test_what_a_claim_says_in_its_own_words_is_in_what_junit_shows() -> None:
+    report = report_of(JOURNALS["failed"])
+    results = report.validation_results
+    details = tuple(d.model_copy(update={"description": "nothing is lost"}) for d in results.assertion_details)
+    told = report.model_copy(update={"validation_results": results.model_copy(update={"assertion_details": details})})
+
+    root = ET.fromstring(render(told, "junit"))  # noqa: S314 - our own bytes
+
+    shown = {case.attrib["name"]: [f.attrib["message"] for f in case.iter("failure")] for case in root.iter("testcase")}
+    broken = [d for d in details if d.outcome == "failed"]
+    assert broken
+    assert [shown[d.id] for d in broken] == [[printable(f"nothing is lost: {d.message}")] for d in broken]
+
+
+def test_a_recovery_that_leaves_its_target_out_is_told_with_the_service_that_its_fault_is_on() -> None:
+    spec = SLOW.spec.model_copy(update={"assertions": (RecoveryClaim(id="back", type="recovery", of="one", within=timedelta(seconds=5)),)})
+    tape = Tape()
+    tape.add(0, RunAccepted(key="pair", scenario=SLOW.model_copy(update={"spec": spec}), system=LINKED, submitted=at(-0.2)))
+    before = report_of(tape.sorted()).validation_results.assertion_details
+    tape.add(2, ActionRequested(fault_id="one", phase="chaos", target="exchange", action=SLOW.spec.phases[0].actions[1]))
+    after = report_of(tape.sorted()).validation_results.assertion_details
+
+    assert [d.summary for d in (*before, *after)] == ["its target recovers from one within 5s", "exchange recovers from one within 5s"]
 
 
 def test_a_workload_that_died_is_unexpected() -> None:

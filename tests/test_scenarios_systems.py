@@ -51,11 +51,18 @@ def told(text: str) -> list[str]:
         ("cron.py]", "cron.py], env: {PORT: 1}", "20:66: the number 1 stands where text must; put it into quotes"),
         ("cron.py]", "cron.py], env: {A=B: x}", "20:60: 'A=B' cannot name an environment variable"),
         ("cron.py]", "cron.py], env: {A: {secre: x}}", "20:64: unknown key 'secre'; did you mean 'secret'?"),
+        ("cron.py]", 'cron.py, "{{ variables.port }}"]', "20:53: variables belong to scenarios; a System takes none"),
+        ("cron.py]", 'cron.py], stop_grace: "{{ .Variables.grace }}"', "20:66: variables belong to scenarios; a System takes none"),
+        ("cron.py]", 'cron.py], env: {A: "x{{ parameters.a }}"}', "20:63: parameters belong to templates; a System takes none"),
         ("cron.py]", "cron.py], stop_signal: TRM", "20:67: 'TRM' is not known here; did you mean 'TERM'?"),
     ],
 )
 def test_a_mistake_in_a_system_is_told_at_its_place(old: str, new: str, says: str) -> None:
     assert any(line.startswith(says) for line in told(SHOP.replace(old, new))), told(SHOP.replace(old, new))
+
+
+def test_braces_that_are_meant_for_another_program_are_left_to_it() -> None:
+    assert told(SHOP.replace("cron.py]", "cron.py, '{{.State.Running}}']")) == []
 
 
 @pytest.mark.parametrize(

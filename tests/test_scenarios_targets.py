@@ -216,8 +216,10 @@ PARTED = "{target: {between: [db-1, db-2]}, action: network_partition}"
         ("{target: {volume: data}, action: disk_full}, {target: {volume: data}, action: disk_full}", "the same target 'data'"),
         (
             f"{PARTED}, {{target: {{between: [[db-3, db-2], db-1]}}, action: network_partition}}",
-            "the way between db-1 and db-2",
+            "the network namespace",
         ),
+        (f"{PARTED}, {{target: {{between: [db-1, db-3]}}, action: network_partition}}", "the network namespace 'one'"),
+        (f"{PARTED}, {{target: db-1, action: network_drop}}", "the network namespace 'one'"),
         ("{target: {group: db, pick: 2}, action: stop}, {target: {group: db, pick: 2}, action: kill}", "the same service, one of db-1"),
         ("{target: {group: db, pick: 100%}, action: stop}, {target: db-2, action: kill}", "the same target 'db-2'"),
         ("{target: db-2, action: stop}, {target: {group: db}, action: kill, for: 1s, at_once: 1, delay: 1s}", "the same target 'db-2'"),
@@ -234,8 +236,8 @@ def test_two_faults_that_certainly_meet_are_told(actions: str, says: str) -> Non
         "{target: {group: db, where: up}, action: stop}, {target: db-2, action: kill}",
         "{target: {group: db}, action: stop, for: 2s, at_once: 1}, {target: db-2, action: kill, delay: 3s}",
         "{target: api, action: stop}, {target: {link: api-to-db}, action: refuse}",
-        "{target: {between: [db-1, db-2]}, action: network_partition}, {target: {between: [db-1, db-3]}, action: network_partition}",
-        "{target: {between: [db-1, db-2]}, action: network_partition}, {target: db-1, action: network_drop}",
+        "{target: {between: [db-1, db-2]}, action: network_partition}, {target: db-3, action: network_drop}",
+        "{target: {between: [db-1, db-2]}, action: network_partition}, {target: db-1, action: kill}",
     ],
 )
 def test_faults_that_may_but_need_not_meet_are_fine(actions: str) -> None:

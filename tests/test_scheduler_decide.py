@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from actors.scheduler.decide import decide, start
 from messages.events import Recorded, RunEvent
@@ -16,6 +17,8 @@ from messages.fault_events import (
     FaultReverted,
     FaultRevertFailed,
     ServiceStarted,
+    WorkloadDied,
+    WorkloadStarted,
 )
 from messages.identity import Identity
 from messages.judgements import AssertionJudged
@@ -244,6 +247,61 @@ def test_a_sick_system_is_inconclusive_and_nothing_is_disturbed() -> None:
     assert play.times(ServicesReleaseRequested) != []
 
 
+def dying(*others: str) -> Callable[[Play, RunEvent], Iterable[tuple[str, RunEvent]]]:
+    """An injector whose workload ends as soon as one of these events has come, by its name and entity."""
+
+    def answer(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
+        if isinstance(event, ServicesRequested):
+            yield "chaos-injector", WorkloadStarted(workload="writer", number=1, identity=ME, output="o")
+        yield from injector(play, event)
+        if f"{event.type_name()}:{event.entity}" in others:
+            yield "chaos-injector", WorkloadDied(workload="writer", number=1, code=1, message="no redis")
+
+    return answer
+
+
+def test_a_workload_that_is_dead_before_the_first_phase_ends_the_run_and_nothing_is_disturbed() -> None:
+    play = Play(scenario(CHAOS), [dying("phase.started:settle"), lambda *_: ()])
+
+    finished = play.run()
+
+    assert (finished.verdict, finished.reason) == (Verdict.INCONCLUSIVE, Reason.WORKLOAD_DIED)
+    assert finished.message == "the workload writer ended by itself with code 1: no redis"
+    assert list(play.state.stages) == ["settle"]
+    assert play.times(ActionRequested) == []
+    assert play.times(ServicesReleaseRequested) != []
+    assert play.times(RunFinished)[0] < 1, "nobody waits for a steady state that is not asked about any more"
+
+
+def test_a_workload_is_to_blame_though_the_services_that_are_stopped_for_it_are_then_found_sick() -> None:
+    def late(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
+        if isinstance(event, ServicesReleaseRequested):
+            words: dict[str, Any] = {"verdict": Verdict.FAILED, "reason": Reason.CLAIM_FAILED, "message": "m", "evidence": ()}
+            yield "validator", AssertionJudged(assertion="steady-settle-steady", **words)
+
+    finished = Play(scenario(CHAOS), [late, dying("assertion.opened:steady-settle-steady")]).run()
+
+    assert finished.reason is Reason.WORKLOAD_DIED
+
+
+def test_a_workload_that_dies_in_a_phase_lets_the_run_go_on() -> None:
+    play = Play(scenario(CHAOS), [dying("phase.started:chaos"), validator()])
+
+    finished = play.run()
+
+    assert (finished.verdict, finished.reason) == (Verdict.INCONCLUSIVE, Reason.WORKLOAD_DIED)
+    assert len(play.times(ActionRequested)) == 1
+    assert play.state.assertions["fills"].verdict is Verdict.PASSED
+
+
+def test_a_failed_claim_is_told_with_what_it_says_in_its_own_words() -> None:
+    said = CHAOS.replace('"id": "fills",', '"id": "fills", "description": "what was ordered\\n is filled",')
+
+    finished = Play(scenario(said), [injector, validator(fills=Verdict.FAILED)]).run()
+
+    assert finished.message == "fills (what was ordered is filled): m"
+
+
 def test_services_that_do_not_come_up_are_inconclusive_and_released() -> None:
     def sick(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
         if isinstance(event, ServicesRequested):
@@ -262,6 +320,7 @@ def test_without_an_injector_the_run_is_inconclusive_for_want_of_a_target() -> N
     finished = play.run()
 
     assert (finished.verdict, finished.reason) == (Verdict.INCONCLUSIVE, Reason.NO_TARGET)
+    assert "too busy" in str(finished.hint), "an injector in the same process may be too slow as well"
     (expired, _) = [r.event for r in play.journal if isinstance(r.event, ActionExpired)]
     assert expired.reason is Reason.NO_TARGET
 

@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import subprocess
 import sys
@@ -159,3 +160,37 @@ async def test_a_volume_that_was_unmounted_needs_no_undo(volume: Path) -> None:
 
 def test_volumes_can_be_filled_here() -> None:
     assert supported() is None
+
+
+def test_a_filler_is_removed_beside_the_event_loop(volume: Path) -> None:
+    script = """
+import asyncio, sys, threading
+from messages.actions.volumes import DiskFull
+from targets.disk import DiskFaults
+removed = []
+sys.addaudithook(lambda event, _: removed.append(threading.current_thread()) if event == "os.remove" else None)
+async def main():
+    disk = DiskFaults()
+    undo = await disk.undo_of(DiskFull(), sys.argv[1], run="01KDVDNA007YFP9SJ43F35HREB", fault="full")
+    await disk.inject(undo)
+    await disk.undo(undo)
+    print(await disk.normal(undo), [thread is threading.main_thread() for thread in removed])
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(volume)], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True [False]\n"
+
+
+async def test_a_filler_whose_injection_was_cancelled_is_undone_for_good(volume: Path) -> None:
+    disk = DiskFaults()
+    undo = await disk.undo_of(DiskFull(), str(volume), run=RUN, fault="full")
+
+    async with asyncio.TaskGroup() as tasks:
+        injecting = tasks.create_task(disk.inject(undo))
+        await asyncio.sleep(0)
+        injecting.cancel()
+    await disk.undo(undo)
+
+    assert await disk.normal(undo)
+    assert list(fillers(str(volume))) == []

@@ -11,6 +11,7 @@ from actors.chaos_injector.drivers import Driver
 from actors.chaos_injector.faults import Faults
 from actors.chaos_injector.leases import Leases
 from actors.chaos_injector.limit_faults import LimitFaults
+from actors.chaos_injector.link_watching import LinkWatching
 from actors.chaos_injector.links import LinkFaults, Links
 from actors.chaos_injector.network_faults import NetworkFaults
 from actors.chaos_injector.process_faults import ProcessFaults
@@ -31,7 +32,6 @@ from messages.fault_events import (
     FaultReverted,
     FaultRevertFailed,
     FaultUnseen,
-    LinksOpened,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
@@ -39,6 +39,7 @@ from messages.fault_events import (
     WorkloadStarted,
     WorkloadStopped,
 )
+from messages.link_events import LinksLost, LinksOpened
 from messages.run_events import ActionRequested, ServicesReleaseRequested, ServicesRequested, UndoRequested
 from runs.state import RunState
 from targets.health import HealthProber
@@ -59,6 +60,7 @@ class ChaosInjector(Actor[RunState]):
         ServiceAdopted,
         ServiceStopped,
         LinksOpened,
+        LinksLost,
         WorkloadStarted,
         WorkloadDied,
         WorkloadStopped,
@@ -98,7 +100,8 @@ class ChaosInjector(Actor[RunState]):
         }
         self._leases = Leases(lease)
         self._workloads = Workloads(processes, folder / "logs" if logs is None else logs)
-        self._services = Services(processes, links, self._workloads)
+        self._link_watching = LinkWatching(processes)
+        self._services = Services(processes, links, self._workloads, self._link_watching)
         self._faults = Faults(self._drivers, processes, self._leases)
         self._watching = Watching(self._drivers, processes, self._faults.notes)
 
@@ -110,6 +113,7 @@ class ChaosInjector(Actor[RunState]):
             on(ServicesRequested, self._services.bring_up, lane="entity"),
             on(ServicesReleaseRequested, self._services.release, lane="entity"),
             on(WorkloadStarted, self._workloads.watch, lane="entity"),
+            on(LinksOpened, self._link_watching.watch, lane="entity"),
             on(ActionRequested, self._faults.take, lane="entity"),
             on(UndoRequested, self._faults.undo, lane="entity"),
             on(TimerDue, self._faults.lapse, lane="entity"),
@@ -129,7 +133,9 @@ class ChaosInjector(Actor[RunState]):
             return
         if self._leases.holds(run.id, event.fault_id):
             driver = self._drivers[state.request.action.spec.means]
-            await self._leases.renew(run, state, lambda: driver.renew(event.undo))
+            if not await self._leases.renew(run, state, lambda: state.injected is None or driver.renew(event.undo)):
+                async for decision in self._faults.revert(run, event.fault_id, "itself"):
+                    yield decision
         elif await self._leases.has_lapsed(run, event):
             async for decision in self._faults.revert(run, event.fault_id, "lease"):
                 yield decision

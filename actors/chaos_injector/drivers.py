@@ -1,19 +1,27 @@
 """What every means of disturbing a target has in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from bus.actor import Run
-from messages.fault_events import FaultArmed, LinksOpened
+from messages.fault_events import FaultArmed
 from messages.identity import Identity
+from messages.link_events import LinksOpened
 from messages.run_events import ActionRequested
 from messages.scenario import Action
 from messages.system import Service, System
 from messages.undo import AnyUndo
+from runs.faults import ActionState
 from runs.state import RunState
-from targets.errors import NotThere, Unsupported
+from targets.errors import NotThere, TargetError, Unsupported
+from targets.wording import shortened
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class Target:
     """The live process that a service is now."""
     others: Callable[[], tuple[FaultArmed, ...]] = tuple
     """The other faults of the run that are active."""
+    undone: Callable[[], tuple[FaultArmed, ...]] = tuple
+    """The other faults of the run that were undone and not yet seen to be gone."""
 
     @property
     def name(self) -> str:
@@ -82,6 +92,8 @@ class Done:
     found: bool = False
     """Nothing was left to do."""
     message: str = ""
+    lost: str = ""
+    """Why the fault had ended before it was told to, so that nothing shows how long it was there."""
 
 
 class Driver(ABC):
@@ -122,8 +134,10 @@ class Driver(ABC):
         """
         raise Unsupported(f"{target.action.action} is a fault, and can only be injected")
 
-    def renew(self, undo: AnyUndo) -> None:  # noqa: B027 - likewise
-        """The lease of a fault was renewed: what ends by itself without that is told."""
+    def renew(self, undo: AnyUndo) -> bool:
+        """The lease of a fault was renewed: what ends by itself without that is told. False if it has ended already."""
+        del undo
+        return True
 
     @abstractmethod
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
@@ -133,12 +147,36 @@ class Driver(ABC):
     async def saw_normal(self, target: Target, plan: Plan, within: timedelta) -> bool:
         """Whether the target was seen to be as before, in this time."""
 
+    def forget(self, run: str) -> None:  # noqa: B027 - likewise
+        """The run is over."""
+
 
 class NoProcess(NotThere):
     """The service has no process that could be reached."""
 
     def __init__(self, service: str) -> None:
         Exception.__init__(self, f"{service} is not running")
+
+
+class Unforeseen(TargetError):
+    """A driver failed in a way that it does not know."""
+
+    def __init__(self, error: Exception) -> None:
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        super().__init__(shortened(f"{type(error).__name__}: {error}", 300))
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """The border around a driver: whatever it raises is a TargetError, so that each fault has an outcome, and an undo if it was armed."""
+    try:
+        yield
+    except TargetError:
+        raise
+    except Exception as error:  # a border: what is not foreseen must not keep a fault from its undo
+        _log.exception("driver.failed")
+        raise Unforeseen(error) from error
 
 
 def plan_of(armed: FaultArmed) -> Plan:
@@ -150,8 +188,16 @@ def target_of(run: Run[RunState], request: ActionRequested, current: Callable[[s
     """The target of a request in a run."""
     view = run.view
 
-    def others() -> tuple[FaultArmed, ...]:
+    def armed(wanted: Callable[[ActionState], bool]) -> tuple[FaultArmed, ...]:
         faults = view.actions.faults().items()
-        return tuple(state.armed for name, state in faults if name != request.fault_id and state.active and state.armed is not None)
+        return tuple(state.armed for name, state in faults if name != request.fault_id and state.armed is not None and wanted(state))
 
-    return Target(run.id, request, view.system, view.links, current, others)
+    return Target(
+        run.id,
+        request,
+        view.system,
+        view.links,
+        current,
+        others=lambda: armed(lambda state: state.active),
+        undone=lambda: armed(lambda state: state.reverted is not None and state.gone is None),
+    )

@@ -9,13 +9,14 @@ from typing import Literal
 
 import structlog
 
-from actors.chaos_injector.drivers import Driver, Plan, Target, plan_of, target_of
+from actors.chaos_injector.drivers import Driver, Plan, Target, foreseen, plan_of, target_of
 from actors.chaos_injector.leases import Leases
 from actors.chaos_injector.outcomes import reason_of, service_event, since
 from actors.chaos_injector.processes import Processes
 from actors.chaos_injector.refusals import refusal, resources
 from bus.actor import Decision, Run, TimerDue
 from messages.fault_events import ActionDone, ActionFailed, ActionRefused, FaultArmed, FaultInjected, FaultReverted, FaultRevertFailed
+from messages.needs import Need
 from messages.run_events import ActionRequested, UndoRequested
 from messages.verdicts import Reason
 from runs.faults import ActionState
@@ -41,7 +42,7 @@ class Faults:
         self._processes = processes
         self._leases = leases
         self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._taken: dict[tuple[str, str], str] = {}
+        self._taken: dict[tuple[str, Need], str] = {}
         """The fault that is being injected into a resource of a run."""
 
     async def take(self, event: ActionRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
@@ -95,9 +96,12 @@ class Faults:
 
     def forget(self, run: str) -> None:
         """The run is over."""
-        for known in (self.notes, self._turns, self._taken):
+        for known in (self.notes, self._turns):
             for key in [key for key in known if key[0] == run]:
                 del known[key]
+        self._taken = {key: fault for key, fault in self._taken.items() if key[0] != run}
+        for driver in self._drivers.values():
+            driver.forget(run)
 
     def _refusal(self, run: Run[RunState], state: ActionState) -> ActionRefused | None:
         """Why it is not tried; else the target is its own until it is injected."""
@@ -117,9 +121,15 @@ class Faults:
         request = state.request
         target, driver = self._reach(run, request)
         try:
-            plan = await driver.plan(target)
+            with foreseen():
+                plan = await driver.plan(target)
         except TargetError as error:
             yield ActionRefused(action_id=request.fault_id, reason=reason_of(error), message=str(error))
+            return
+        if _is_over(state):
+            return
+        if (refused := refusal(run.view, state, able=True, rival=None)) is not None:
+            yield refused
             return
         until = await self._leases.arm(run, request.fault_id, plan.undo)
         if until is None:
@@ -132,14 +142,17 @@ class Faults:
             undo=plan.undo,
             before=plan.before,
         )
-        async for decision in self._touch(run, state, target, plan):
+        # Nobody would undo what was given up in the meantime.
+        steps = self._undo(run, state, "itself") if state.outcome is not None else self._touch(run, state, target, plan)
+        async for decision in steps:
             yield decision
 
     async def _touch(self, run: Run[RunState], state: ActionState, target: Target, plan: Plan) -> AsyncIterator[Decision]:
         action, fault = state.request.action, state.request.fault_id
         begin = time.monotonic()
         try:
-            self.notes[run.id, fault] = await self._drivers[action.spec.means].inject(target, plan)
+            with foreseen():
+                self.notes[run.id, fault] = await self._drivers[action.spec.means].inject(target, plan)
         except TargetError as error:
             async for decision in self._give_up(run, state, reason_of(error), f"{action.action} failed: {error}"):
                 yield decision
@@ -172,7 +185,8 @@ class Faults:
         for attempt, pause in enumerate((*PAUSES, 0.0), start=1):
             begin = time.monotonic()
             try:
-                done = await driver.undo(armed.undo, target)
+                with foreseen():
+                    done = await driver.undo(armed.undo, target)
                 break
             except TargetError as error:
                 _log.warning("undo.failed", run=run.id, fault=fault, attempt=attempt, error=str(error))
@@ -189,14 +203,19 @@ class Faults:
         if service is not None:
             yield service
         found = done.found and not (done.process not in {None, armed.before} and not self._leases.holds(run.id, fault))
-        yield FaultReverted(fault_id=fault, took=timedelta(seconds=end - begin), ago=since(end), by=by, found_undone=found)
+        reverted = FaultReverted(fault_id=fault, took=timedelta(seconds=end - begin), ago=since(end), by=by, found_undone=found)
+        if done.lost and state.injected is not None:
+            yield reverted, ActionFailed(action_id=fault, reason=Reason.NO_EFFECT, message=done.lost)
+        else:
+            yield reverted
 
     async def _act(self, run: Run[RunState], state: ActionState) -> AsyncIterator[Decision]:
         request = state.request
         name, fault = request.action.action, request.fault_id
         target, driver = self._reach(run, request)
         try:
-            done = await driver.act(target)
+            with foreseen():
+                done = await driver.act(target)
         except TargetError as error:
             yield ActionFailed(action_id=fault, reason=reason_of(error), message=f"{name} failed: {error}")
             return
@@ -216,7 +235,8 @@ class Faults:
         if armed is not None and state.injected is None:
             target, driver = self._reach(run, state.request)
             try:
-                await driver.hasten(target, plan_of(armed))
+                with foreseen():
+                    await driver.hasten(target, plan_of(armed))
             except TargetError as error:
                 _log.warning("hasten.failed", run=run.id, fault=armed.fault_id, error=str(error))
 

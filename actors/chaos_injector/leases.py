@@ -49,24 +49,25 @@ class Leases:
         self._sequences[run.id, fault] = sequence
         return end
 
-    async def renew(self, run: Run[RunState], state: ActionState, renewed: Callable[[], None]) -> None:
+    async def renew(self, run: Run[RunState], state: ActionState, renewed: Callable[[], bool]) -> bool:
         """Renew every third of the lease while the fault is active and wanted; returns at the next third after it was undone.
 
-        Each time `renewed` is called.
+        Each time `renewed` is called and says whether the fault is still there; False, at once, when it is not.
         """
         fault, key = state.request.fault_id, (run.id, state.request.fault_id)
         body = state.armed.undo.model_dump_json().encode() if state.armed is not None else b""
         while True:
             await asyncio.sleep(self._span.total_seconds() / 3)
             if not state.active or key not in self._sequences or run.now() > self._last(run, state):
-                return
+                return True
             sequence = await run.renew_timer(fault, run.now() + self._span, body, self._sequences[key])
             if sequence is None:
                 _log.warning("lease.lost", run=run.id, fault=fault)
-                return
+                return True
             if key in self._sequences:
                 self._sequences[key] = sequence
-                renewed()
+                if not renewed():
+                    return False
 
     def _last(self, run: Run[RunState], state: ActionState) -> datetime:
         """Beyond its `for`, or the run's timeout, a fault lives on its last lease: whoever had to end it is not there."""

@@ -1,5 +1,6 @@
 """Denying processes of services what they need."""
 
+import asyncio
 from datetime import timedelta
 
 from actors.chaos_injector.drivers import Done, Driver, Plan, Target
@@ -21,7 +22,7 @@ class LimitFaults(Driver):
 
     async def plan(self, target: Target) -> Plan:
         before, told = target.process(), target.action.told
-        missing = supported(need_of(told))
+        missing = await asyncio.to_thread(supported, need_of(told))
         if missing is not None:
             raise Unsupported(missing)
         names = {"run": target.run, "fault": target.fault}

@@ -9,18 +9,20 @@ from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.links import Cut, Direction
 from messages.actions.partition import Partition
 from messages.actions.spec import Parameters
-from messages.fault_events import LinksOpened
 from messages.identity import Identity
+from messages.link_events import LinksOpened
 from messages.system import System
 from messages.undo import AnyUndo, LinkUndo
 from runs.disturbing import cut_links, sides
-from targets.errors import NotThere, Unsupported
+from runs.state import RunState
+from targets.errors import NotThere, TargetError, Unsupported
+from targets.identity import boot_id, is_alive
 from targets.process import ProcessDriver, Stopped
 from targets.proxy.api import LinkAddresses, LinkPlan, Report
 from targets.proxy.client import control_proxy
 from targets.proxy.effects import saw_link_effect, saw_link_normal
 from targets.proxy.starting import SERVICE as PROXY
-from targets.proxy.starting import find_proxy, start_proxy
+from targets.proxy.starting import clear_folder, open_proxy, read_report
 
 __all__ = ["PROXY", "LinkFaults", "Links", "environment_of"]
 GRACE = timedelta(seconds=2)
@@ -33,6 +35,15 @@ class ProxyGone(NotThere):
         Exception.__init__(self, "the proxy of the links has gone, so everything that goes over links is cut")
 
 
+class ProxyOutOfReach(TargetError):
+    """The process of the run's links may well be there, but what is needed to control it is not: its links stay as they are."""
+
+    def __init__(self, identity: Identity, folder: Path) -> None:
+        told = f"the proxy of the links, {identity}, cannot be told anything: {folder} holds no report of it that we may read"
+        super().__init__(f"{told}; start the injector as the same user and with the same state folder as the one that started the run")
+        self.identity = identity
+
+
 class Links:
     """Carries the links of runs, each run's in a process of its own that outlives this one."""
 
@@ -40,30 +51,36 @@ class Links:
         self._driver = driver
         self._folder = folder
 
-    async def open(self, run: str, system: System) -> LinksOpened:
+    async def open(self, run: str, view: RunState) -> LinksOpened:
         """Start the proxy of the run, or find the one that an injector before this one started.
 
         Raises:
             TargetError: it could not be started.
         """
-        folder, links = self._folder / run, system.spec.links
-        report = find_proxy(folder)
-        if report is None:
-            plans = {name: LinkPlan(service=f"{link.host}:{link.port}", port=link.listen or 0) for name, link in links.items()}
-            report = await start_proxy(self._driver, run, plans, folder)
-        addresses = {name: known.address for name, known in report.links.items()}
-        return LinksOpened(identity=report.identity, control=report.control, addresses=addresses)
+        links, known = view.system.spec.links, view.links
+        plans = {name: LinkPlan(service=f"{link.host}:{link.port}", port=link.listen or 0) for name, link in links.items()}
+        report = await open_proxy(self._driver, run, plans, self._folder / run)
+        addresses = {name: link.address for name, link in report.links.items()}
+        number = known.number + 1 if known is not None else 1
+        return LinksOpened(identity=report.identity, control=report.control, addresses=addresses, number=number)
 
-    def report(self, run: str) -> Report:
-        """What the proxy of the run said of itself.
+    def report(self, run: str, opened: LinksOpened | None) -> Report:
+        """What the proxy of the run that the journal names said of itself.
 
         Raises:
-            ProxyGone: it does not run.
+            ProxyGone: it does not run, for sure.
+            ProxyOutOfReach: it runs, or may run, and nothing here says how to control it.
         """
-        report = find_proxy(self._folder / run)
-        if report is None:
+        if opened is None:
             raise ProxyGone
-        return report
+        report = read_report(self._folder / run)
+        ours = report is not None and report.identity == opened.identity
+        if report is not None and ours and is_alive(opened.identity):
+            return report
+        # Of another boot only the machine that it ran on knows that it is gone: the one that has its report.
+        if is_alive(opened.identity) or not (ours or opened.identity.boot == boot_id()):
+            raise ProxyOutOfReach(opened.identity, self._folder / run)
+        raise ProxyGone
 
     async def close(self, identity: Identity) -> Stopped:
         """End the proxy of a run. Nothing may need its links any more.
@@ -72,6 +89,10 @@ class Links:
             TargetError: it is still there.
         """
         return await self._driver.stop(identity, signal="TERM", grace=GRACE)
+
+    def clear(self, run: str) -> None:
+        """Remove what the proxy of the run left, once that has ended."""
+        clear_folder(self._folder / run)
 
 
 def environment_of(system: System, links: LinksOpened | None, name: str, env: Mapping[str, str]) -> dict[str, str]:
@@ -92,13 +113,13 @@ class LinkFaults(Driver):
         self._links = links
 
     async def plan(self, target: Target) -> Plan:
-        self._links.report(target.run)
+        self._links.report(target.run, target.links)
         names = self._cut(target) if target.action.kind == "partition" else (target.name,)
         toxics = {target.fault if len(names) == 1 else f"{target.fault}.{index}": name for index, name in enumerate(names)}
         return Plan(LinkUndo(toxics=toxics))
 
     async def inject(self, target: Target, plan: Plan) -> str:
-        async with control_proxy(self._links.report(target.run)) as proxy:
+        async with control_proxy(self._links.report(target.run, target.links)) as proxy:
             for toxic, link in _toxics(plan.undo).items():
                 action, parameters = _toxic(target, link)
                 await proxy.put(toxic, link, action, parameters)
@@ -106,7 +127,7 @@ class LinkFaults(Driver):
 
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         try:
-            report = self._links.report(target.run)
+            report = self._links.report(target.run, target.links)
         except ProxyGone:
             return Done(found=True)
         async with control_proxy(report) as proxy:
@@ -139,8 +160,8 @@ class LinkFaults(Driver):
     def _known(self, target: Target) -> Mapping[str, LinkAddresses]:
         """Where the links can be reached; none when their proxy has gone."""
         try:
-            return self._links.report(target.run).links
-        except ProxyGone:
+            return self._links.report(target.run, target.links).links
+        except (ProxyGone, ProxyOutOfReach):
             return {}
 
     def _cut(self, target: Target) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """Disturbing the packets of services that have network namespaces of their own."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from actors.chaos_injector.drivers import Done, Driver, Plan, Target
-from messages.actions.network import NetworkDrop, NetworkLatency, NetworkLoss, NetworkPartition, NetworkReject, NetworkUndo
+from messages.actions.network import NetworkDrop, NetworkLatency, NetworkLoss, NetworkPartition, NetworkReject, NetworkUndo, comment_of
 from messages.checks import Health
 from messages.undo import AnyUndo
 from runs.disturbing import sides
@@ -19,6 +20,7 @@ from targets.network.support import supported
 from targets.polling import comes_true
 
 POLL = 0.05
+LOST = "the program that held packets back ended by itself, and with it the latency"
 
 
 class NetworkFaults(Driver):
@@ -26,9 +28,11 @@ class NetworkFaults(Driver):
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._packets = Packets(environment=environment)
+        self._ending: set[str] = set()
+        """The comments of the faults whose undo has begun: from then on it is us who end what held packets back."""
 
     async def plan(self, target: Target) -> Plan:
-        told, missing = target.action.told, supported(target.action.action)
+        told, missing = target.action.told, await asyncio.to_thread(supported, target.action.action)
         if missing is not None:
             raise Unsupported(missing)
         if isinstance(told, NetworkPartition):
@@ -48,9 +52,13 @@ class NetworkFaults(Driver):
         return ""
 
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
-        if isinstance(undo, NetworkUndo):
-            await self._packets.undo(undo)
-        return Done()
+        if not isinstance(undo, NetworkUndo):
+            return Done(found=True)
+        held = undo.comment in self._ending or self._packets.is_held(undo)
+        if held:
+            self._ending.add(undo.comment)
+        await self._packets.undo(undo)
+        return Done() if held else Done(found=True, lost=LOST)
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         return await self._packets.effect(plan.undo, within) if isinstance(plan.undo, NetworkUndo) else None
@@ -59,10 +67,12 @@ class NetworkFaults(Driver):
         undo = plan.undo
         return not isinstance(undo, NetworkUndo) or await comes_true(lambda: self._packets.normal(undo), within, poll=POLL)
 
-    def renew(self, undo: AnyUndo) -> None:
-        """Begin the lease of what holds packets back anew."""
-        if isinstance(undo, NetworkUndo):
-            self._packets.renew(undo)
+    def renew(self, undo: AnyUndo) -> bool:
+        """Begin the lease of what holds packets back anew; False if that is gone."""
+        return not isinstance(undo, NetworkUndo) or self._packets.renew(undo)
+
+    def forget(self, run: str) -> None:
+        self._ending = {comment for comment in self._ending if not comment.startswith(comment_of(run, ""))}
 
 
 def _place(target: Target, name: str) -> Place:

@@ -9,13 +9,14 @@ from actors.chaos_injector.links import environment_of
 from bus.actor import Run
 from messages import system as documents
 from messages.checks import Health
-from messages.fault_events import LinksOpened
 from messages.identity import Identity
+from messages.link_events import LinksOpened
 from messages.system import Secret, Service, System
 from messages.values import format_duration
 from runs.state import RunState
 from targets.errors import SecretMissing
 from targets.find import find_tagged, tags_of
+from targets.group import is_left
 from targets.health import HealthProber, Sample, process_sample
 from targets.identity import is_alive
 from targets.process import ProcessDriver, Stopped, log_of
@@ -24,6 +25,8 @@ from targets.secrets import resolve_env
 LOOK = timedelta(milliseconds=300)
 """How long somebody may take to answer a health check for whom nobody waits."""
 POLL = 0.05
+ENDED = 1.0
+"""Seconds without an answer after which a service whose process has ended is given up."""
 _TAIL_BYTES, _TAIL_LINES, _TAIL_SHOWN = 4096, 6, 600
 
 
@@ -46,6 +49,14 @@ class Processes:
         except SecretMissing as missing:
             return missing.names
         return ()
+
+    def missing_keys(self, run: Run[RunState]) -> dict[str, str]:
+        """Of each service whose chaos API the scenario uses, the secret that is its key and that the environment does not hold."""
+        scenario, services = run.view.scenario.spec, run.view.system.spec.services
+        actions = [*(action for phase in scenario.phases for action in phase.actions), *scenario.finally_]
+        used = {name for action in actions if action.spec.means == "chaos" for name in action.targets}
+        keys = {name: service.chaos.key.secret for name, service in services.items() if service.chaos is not None and service.chaos.key}
+        return {name: key for name, key in keys.items() if name in used and key not in self._environment}
 
     def resolved(self, env: Mapping[str, str | Secret]) -> dict[str, str]:
         """The variables with every secret's value. Never log the result.
@@ -100,28 +111,46 @@ class Processes:
         return await self.prober.check(service.health)
 
     async def not_ready(self, run: Run[RunState], name: str) -> str:
-        """Wait until the service is healthy; what is wrong if it is not when its time is over. Empty as well when the run ends first."""
+        """Wait until the service is healthy; what is wrong if it is not when its time is over, or when nothing of it is left.
+
+        Empty as well when the run ends first.
+        """
         service = run.view.system.spec.services[name]
         spec = spec_of(service)
-        error = "no answer"
+        error, clock = "no answer", asyncio.get_running_loop().time
+        since: float | None = None
         try:
             async with asyncio.timeout(spec.ready_within.total_seconds()):
                 while not is_ending(run.view):
                     sample = await self.sample(run, name, service)
                     if sample.ok:
                         return ""
-                    error = sample.error
+                    error, now = sample.error, clock()
+                    since = (now if since is None else since) if self._exit_code(run, name) is not None else None
+                    if since is not None and now - since >= ENDED:
+                        if not self._is_left(run, name):
+                            return f"{name} did not get healthy: {error}{self._last_words(run, name)}"
+                        since = now
                     await asyncio.sleep(POLL)
                 return ""
         except TimeoutError:
             return f"{name} was not healthy within {format_duration(spec.ready_within)}: {error}{self._last_words(run, name)}"
 
     def _last_words(self, run: Run[RunState], name: str) -> str:
-        known = run.view.services.get(name)
-        code = self.driver.exit_code(known.identity) if known is not None and known.identity is not None else None
+        code = self._exit_code(run, name)
         ended = f"; it ended with code {code}" if code is not None else ""
         output = self.words(run, name)
         return f"{ended}; its output: {output}" if output else ended
+
+    def _exit_code(self, run: Run[RunState], name: str) -> int | None:
+        known = run.view.services.get(name)
+        return self.driver.exit_code(known.identity) if known is not None and known.identity is not None else None
+
+    def _is_left(self, run: Run[RunState], name: str) -> bool:
+        """Whether anything of the service still runs: one that puts itself into the background has ended, and serves."""
+        known = run.view.services.get(name)
+        group = known is not None and known.identity is not None and is_left(known.identity)
+        return group or self.current(run, name) is not None
 
     def _secrets(self, run: Run[RunState]) -> list[str]:
         """The values of all secrets of the system, the longest first."""
@@ -129,6 +158,7 @@ class Processes:
         envs = [service.driver.process.env for service in spec.services.values() if service.driver.process is not None]
         envs += [workload.env for workload in spec.workloads.values()]
         names = {value.secret for env in envs for value in env.values() if isinstance(value, Secret)}
+        names |= {service.chaos.key.secret for service in spec.services.values() if service.chaos is not None and service.chaos.key}
         return sorted(filter(None, (self._environment.get(name) for name in names)), key=len, reverse=True)
 
     def words(self, run: Run[RunState], name: str) -> str:

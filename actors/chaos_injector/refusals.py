@@ -1,10 +1,10 @@
 """Why an action is not tried. Pure."""
 
 from messages.fault_events import ActionRefused
+from messages.needs import Need, needs
 from messages.run_events import ActionRequested
 from messages.system import System
 from messages.verdicts import Reason
-from runs.disturbing import cut_links, sides
 from runs.faults import ActionState
 from runs.state import RunState
 
@@ -15,17 +15,9 @@ def refusal(view: RunState, state: ActionState, *, able: bool, rival: str | None
     return None if found is None else ActionRefused(action_id=state.request.fault_id, reason=found[0], message=found[1])
 
 
-def resources(system: System, request: ActionRequested) -> frozenset[str]:
-    """What only one fault at a time may have: a process, a link, the packets of a service, a volume."""
-    action, target = request.action, request.target
-    if action.kind == "partition" and action.spec.means == "link":
-        return frozenset(f"link {name}" for name in cut_links(system, request)) or frozenset({f"link {target}"})
-    if action.kind == "partition":
-        return frozenset(f"network {name}" for side in sides(request) for name in side)
-    if action.spec.means == "chaos":
-        return frozenset({f"{action.action} of {target}"})
-    means = "process" if action.spec.means == "limit" else action.spec.means
-    return frozenset({f"{means} {target}"})
+def resources(system: System, request: ActionRequested) -> frozenset[Need]:
+    """What only one fault at a time may have."""
+    return needs(system, request.action, request.target)
 
 
 def _why_not(view: RunState, state: ActionState, *, able: bool, rival: str | None) -> tuple[Reason, str] | None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from actors.chaos_injector.link_watching import LinkWatching
 from actors.chaos_injector.links import PROXY, Links
 from actors.chaos_injector.processes import Processes, is_ending
 from actors.chaos_injector.workloads import Workloads
@@ -33,10 +34,11 @@ CLOCK_SLACK = timedelta(milliseconds=100)
 class Services:
     """Owns the processes that a System describes: starts them, and leaves none behind."""
 
-    def __init__(self, processes: Processes, links: Links, workloads: Workloads) -> None:
+    def __init__(self, processes: Processes, links: Links, workloads: Workloads, link_watching: LinkWatching) -> None:
         self._processes = processes
         self._workloads = workloads
         self._links = links
+        self._link_watching = link_watching
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._begun = time.monotonic()
         self._tried: set[str] = set()
@@ -87,6 +89,9 @@ class Services:
         async with self._turns[run.id]:
             if _answered(run.view, "release"):
                 return
+            lost = self._link_watching.lost(run)
+            if lost is not None:
+                yield lost
             problems: list[str] = []
             found = () if self._knows_all(run) else tagged_processes(run.id)
             for _ in range(SWEEPS):
@@ -105,6 +110,7 @@ class Services:
             if problems:
                 yield ActionFailed(action_id="release", reason=Reason.REVERT_FAILED, message="; ".join(dict.fromkeys(problems)))
             else:
+                self._links.clear(run.id)
                 yield ActionDone(action_id="release")
 
     async def _begin_workloads(self, run: Run[RunState], ours: dict[str, Identity]) -> AsyncIterator[Decision]:
@@ -123,7 +129,7 @@ class Services:
         if not run.view.system.spec.links or (known is not None and is_alive(known.identity)) or is_ending(run.view):
             return
         try:
-            yield await self._links.open(run.id, run.view.system)
+            yield await self._links.open(run.id, run.view)
         except TargetError as error:
             yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
 
@@ -145,6 +151,7 @@ class Services:
         services = run.view.system.spec.services
         missing = {name: self._processes.missing_secrets(services[name]) for name in names}
         told = [f"{name} needs the secret {secret}" for name, secrets in missing.items() for secret in secrets]
+        told += [f"{name} needs the secret {secret} for its chaos API" for name, secret in self._processes.missing_keys(run).items()]
         told += self._workloads.without_secrets(run)
         return f"{'; '.join(told)}: set it in the injector's environment" if told else ""
 

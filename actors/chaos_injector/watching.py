@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Literal, TypeVar
 
-from actors.chaos_injector.drivers import Driver, Target, plan_of, target_of
+import structlog
+
+from actors.chaos_injector.drivers import Driver, Target, foreseen, plan_of, target_of
 from actors.chaos_injector.outcomes import since
 from actors.chaos_injector.processes import Processes
 from bus.actor import Decision, Run
@@ -14,6 +16,7 @@ from messages.fault_events import ActionDone, FaultEffective, FaultGone, FaultIn
 from messages.scenario import Action
 from runs.faults import ActionState
 from runs.state import RunState
+from targets.errors import TargetError
 
 T = TypeVar("T")
 POLL = 0.05
@@ -21,6 +24,9 @@ LAST_LOOK = timedelta(milliseconds=50)
 """The least time for a look at an effect, however late it is."""
 SLACK = timedelta(seconds=10)
 """How much longer than the recovery's bound the target is watched."""
+PAUSE = 0.25
+"""Seconds between a look that failed and the next."""
+_log = structlog.get_logger()
 
 
 class Watching:
@@ -38,7 +44,9 @@ class Watching:
             return
         bound, driver = _effect_within(state.request.action), self._drivers[state.request.action.spec.means]
         left = max(bound - (run.now() - (state.injected or run.now())), LAST_LOOK)
-        how = await _unless(driver.saw_effect(self._target(run, state), plan_of(state.armed), left), lambda: _undone(state))
+        target, plan = self._target(run, state), plan_of(state.armed)
+        look = _looking(lambda within: driver.saw_effect(target, plan, within), left)
+        how = await _unless(look, lambda: _undone(state))
         seen = time.monotonic()
         if how is None:
             yield FaultUnseen(fault_id=event.fault_id, within=_stayed(state, bound))
@@ -51,7 +59,8 @@ class Watching:
         if state.armed is None:
             return
         driver, bound = self._drivers[state.request.action.spec.means], run.view.system.spec.steady_state.recover + SLACK
-        look = driver.saw_normal(self._target(run, state), plan_of(state.armed), bound)
+        target, plan = self._target(run, state), plan_of(state.armed)
+        look = _looking(lambda within: driver.saw_normal(target, plan, within), bound)
         back = await _unless(look, lambda: "release" in run.view.requests or run.view.finished is not None)
         seen = time.monotonic()
         if not back:
@@ -80,6 +89,22 @@ def _stayed(state: ActionState, bound: timedelta) -> timedelta:
     if state.reverted is None or state.injected is None:
         return bound
     return min(bound, max(state.reverted - state.injected, timedelta()))
+
+
+async def _looking(look: Callable[[timedelta], Coroutine[None, None, T]], within: timedelta) -> T | None:
+    """What a driver sees in this time. A look that fails has seen nothing, and there is another one."""
+    end, told = time.monotonic() + within.total_seconds(), ""
+    while True:
+        try:
+            with foreseen():
+                return await look(max(timedelta(seconds=end - time.monotonic()), LAST_LOOK))
+        except TargetError as error:
+            if str(error) != told:
+                told = str(error)
+                _log.warning("look.failed", error=told)
+        if time.monotonic() >= end:
+            return None
+        await asyncio.sleep(PAUSE)
 
 
 async def _unless(look: Coroutine[None, None, T], over: Callable[[], bool]) -> T | None:

@@ -63,8 +63,9 @@ def _assertion(report: Report, detail: AssertionDetail) -> ET.Element:
     place = f"{report.metadata.scenario}.{detail.phase or 'run'}"
     took = (detail.timestamp - detail.opened).total_seconds() if detail.timestamp and detail.opened else 0.0
     case = _case(detail.id, place, took)
+    says = f"{detail.description}: {detail.message}" if detail.description else detail.message
     body = "\n".join((detail.summary, detail.message, *(f"evidence: {e}" for e in detail.evidence)))
-    _mark(case, detail.outcome, detail.reason.value if detail.reason else "claim_failed", detail.message, body)
+    _mark(case, detail.outcome, detail.reason.value if detail.reason else "claim_failed", says, body)
     return case
 
 

@@ -33,7 +33,7 @@ class Strip:
 
 
 def strips(report: Report, columns: int) -> list[Strip]:
-    """Stages, a lane for each service with its faults, and the busiest rates; none of a run that never came to a stage."""
+    """Stages, a lane for each service with its faults, the busiest rates, and operations; none of a run that never came to a stage."""
     axis = axis_of(report, 0, columns)
     if axis is None:
         return []
@@ -43,7 +43,7 @@ def strips(report: Report, columns: int) -> list[Strip]:
         found += _lane(report, service, axis, columns)
     homes = {s.service for s in report.system_impact.services}
     found += [_fault(f, axis, columns) for f in report.faults if f.armed and lane_of(f) not in homes]
-    return [*found, *_rates(report, axis, columns)]
+    return [*found, *_rates(report, axis, columns), *_operations(report, axis, columns)]
 
 
 def _stages(report: Report, axis: Axis, columns: int) -> Strip:
@@ -83,10 +83,27 @@ def _fault(fault: FaultReport, axis: Axis, columns: int) -> Strip:
 
 
 def _rates(report: Report, axis: Axis, columns: int) -> Iterator[Strip]:
-    for plot in [p for p in plots(report) if p.unit == "/s"][:_RATES]:
+    for plot in [p for p in plots(report) if p.unit == "/s" and not p.stacked][:_RATES]:
         values = plot.series[0].values
         rates = _sampled([(v.start, v.end, v.value or 0.0) for v in values], axis, columns)
         yield Strip(plot.name, "".join(_height(r, plot.highest) for r in rates), f"≤ {plot.highest:.0f}/s")
+
+
+def _operations(report: Report, axis: Axis, columns: int) -> Iterator[Strip]:
+    """The good operations of each workload as a rate, and below them when others failed or stayed unknown."""
+    for plot in [p for p in plots(report) if p.stacked]:
+        good = {series.kind: series.values for series in plot.series}["ok"]
+        rates = _sampled([(v.start, v.end, v.value or 0.0) for v in good], axis, columns)
+        name = plot.name.removesuffix(" operations")
+        yield Strip(f"{name} ok", "".join(_height(r or None, plot.highest) for r in rates), f"≤ {plot.highest:.0f}/s")
+        workload = report.metrics.workloads[name]
+        for kind, letter, count in (("failed", "✗", workload.failed), ("unknown", "?", workload.unknown)):
+            cells = [" "] * columns
+            for point in workload.series:
+                if getattr(point, kind):
+                    _fill(cells, _span(axis, columns, point.start, point.end), letter)
+            if count:
+                yield Strip(f"  {kind}", "".join(cells), str(count))
 
 
 def _sampled(values: Sequence[tuple[datetime, datetime, float]], axis: Axis, columns: int) -> list[float | None]:

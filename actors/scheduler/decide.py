@@ -19,7 +19,7 @@ from messages.run_events import (
 )
 from messages.verdicts import Reason, Verdict
 from runs.state import RunState
-from runs.verdict import precondition_failed, verdict_of
+from runs.verdict import died_early, precondition_failed, verdict_of
 
 NO_ANSWER = timedelta(seconds=5)
 """How long an injector may take to take a request."""
@@ -152,9 +152,10 @@ def _settle(state: RunState, now: datetime, decision: Decision) -> bool:
     if stage.finished is not None:
         return True
     judged = [a for a in state.assertions.values() if a.mode == "settle"]
-    if state.aborting is None and (len(judged) < len(claims) or any(a.verdict is None for a in judged)):
+    ends = state.aborting is not None or died_early(state)
+    if not ends and (len(judged) < len(claims) or any(a.verdict is None for a in judged)):
         return False
-    good = state.aborting is None and all(a.verdict is Verdict.PASSED for a in judged)
+    good = not ends and all(a.verdict is Verdict.PASSED for a in judged)
     decision.events.append(PhaseFinished(phase="settle", kind="settle", cut=not good))
     if good:
         decision.events.append(_phase_started(state, 0))

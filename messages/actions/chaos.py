@@ -27,6 +27,7 @@ from messages.actions.chaos_parameters import (
     VolatilitySpike,
 )
 from messages.actions.spec import ActionSpec, Parameters
+from messages.identity import Identity
 from messages.values import Message, Token
 
 Way = Literal["POST", "DELETE"]
@@ -54,9 +55,13 @@ class ChaosUndo(Message):
     """Where the API begins."""
     action: Token
     known: tuple[str, ...] = ()
-    """Ids of the same type that were active before: those are not ours."""
+    """Ids that were active before: those are not ours."""
     strategy: str | None = None
     """The strategy that was started, if it is one."""
+    lists: bool = True
+    """The API says what is active."""
+    identity: Identity | None = None
+    """The process that disturbs itself, if it is one of this machine: what it does ends with it."""
 
 
 def _does(summary: str, name: str, parameters: type[Parameters], *, lasts: str = "") -> dict[str, ActionSpec]:

@@ -82,6 +82,10 @@ class NetworkPartition(Parameters):
     """Only what the first side sends to the second is lost (which ends TCP both ways, datagrams only one way)."""
 
 
+Table = Literal["filter", "mangle"]
+"""Tables of the packet filter. Packets meet `mangle` first; of those that pass there, `filter` still decides."""
+
+
 class Namespace(Message):
     """A network namespace."""
 
@@ -93,9 +97,10 @@ class Namespace(Message):
 
 
 class Rules(Message):
-    """Our rules of the packet filter in one namespace, as iptables-restore reads them after `-I`."""
+    """Our rules of the packet filter in one namespace, as iptables-restore reads them after `-I` or `-A`."""
 
     namespace: Namespace
+    table: Table = "filter"
     v4: tuple[str, ...] = ()
     v6: tuple[str, ...] = ()
 

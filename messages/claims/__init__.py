@@ -17,7 +17,7 @@ from messages.claims.http import HttpClaim
 from messages.claims.latency import LatencyClaim
 from messages.claims.measured import Measured, MeasuredSpan, Scrape
 from messages.claims.metric import MetricClaim
-from messages.claims.recovery import RecoveryClaim
+from messages.claims.recovery import RecoveryClaim, summary_of
 from messages.claims.unsupported import UnsupportedClaim
 
 AnyClaim = Annotated[
@@ -54,4 +54,5 @@ __all__ = [
     "Window",
     "inconclusive",
     "nearest",
+    "summary_of",
 ]

@@ -103,7 +103,7 @@ class FaultHistory:
     refused: str | None = None
     """Why it was never injected."""
     effect_missed: bool = False
-    """No effect was seen in the time in which it should have been."""
+    """No effect was seen in the time in which it should have been, or it ended before it was told to."""
     evidence: dict[str, str] = field(default_factory=dict)
     """The journal's id of each moment."""
 

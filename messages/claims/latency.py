@@ -89,7 +89,7 @@ class LatencyClaim(Claim):
             return before
         normal = before.percentile(self.percentile)
         if normal is None:
-            told = f"in the phase {self.compare} {self._name} had no good answer either ({before.slow} of {before.count} without one)"
+            told = f"in the phase {self.compare} {self._name} was itself among {self._without(before)}"
             return inconclusive(Reason.PRECONDITION, told, *before.evidence)
         allowed = timedelta(seconds=max(0.0, limit.at(normal.total_seconds())))
         told = f"at most {brief(allowed)} allowed ({brief(normal)} in {self.compare} over {before.count} samples, {limit.text})"
@@ -99,11 +99,8 @@ class LatencyClaim(Claim):
         measured, evidence = found.percentile(self.percentile), (*found.evidence, *compared)
         figures: dict[str, timedelta | int | str] = {"samples": found.count, "slow": found.slow, "limit": allowed}
         if measured is None:
-            said = (
-                f"{self._name} had no good answer ({found.slow} of {found.count} samples failed or were missed, and count as slow), {told}"
-            )
-            return failed(said, *evidence, **figures)
-        slow = f"; {found.slow} of them failed or were missed, and count as slow" if found.slow else ""
+            return failed(f"{self._name} is among {self._without(found)} (they count as slow), {told}", *evidence, **figures)
+        slow = f"; {found.slow} of them {self._went_wrong}, and count as slow" if found.slow else ""
         said = f"{self._name} is {brief(measured)} over {found.count} samples, {told}{slow}"
         figures["measured"] = measured
         return passed(said, *evidence, **figures) if measured <= allowed else failed(said, *evidence, **figures)
@@ -149,6 +146,18 @@ class LatencyClaim(Claim):
     @property
     def _name(self) -> str:
         return f"p{self.percentile:g} of {self.source or 'the events'}"
+
+    @property
+    def _samples(self) -> str:
+        return "operations" if self.workload is not None else "samples"
+
+    @property
+    def _went_wrong(self) -> str:
+        return "failed or stayed unknown" if self.workload is not None else "failed or were missed"
+
+    def _without(self, found: Timings) -> str:
+        """Those that have no good answer, in words."""
+        return f"the {found.slow} of {found.count} {self._samples} that {self._went_wrong}"
 
     def summary(self) -> str:
         beside = f" of {self.compare}" if self.compare is not None else ""

@@ -1,6 +1,6 @@
 """`recovery`: after a fault its target is healthy again in time, and it is measured how long that took."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -129,8 +129,7 @@ class RecoveryClaim(Claim):
         return Window(fault.requested, fault.called + self.within if fault.called else None)
 
     def summary(self) -> str:
-        whom = self.target or f"the target of {self.of}"
-        return self.description or f"{whom} recovers from {self.of} within {format_duration(self.within)}"
+        return self.description or f"{self.target or 'its target'} recovers from {self.of} within {format_duration(self.within)}"
 
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
@@ -198,3 +197,10 @@ def _death(service: ServiceHistory, fault: FaultHistory, effect: Effect) -> Tran
     after = next((t for t in service.transitions if not t.up and t.at > effect.effective), None)
     late = after is not None and fault.gone is not None and after.at > fault.gone + after.error_bound
     return None if late else after
+
+
+def summary_of(claim: Claim, targets: Mapping[str, str]) -> str:
+    """The claim in a few words. A recovery that leaves its target out names the one that its fault has in `targets`."""
+    if isinstance(claim, RecoveryClaim) and claim.target is None and targets.get(claim.of, ONE_OF_THEM) != ONE_OF_THEM:
+        return claim.model_copy(update={"target": targets[claim.of]}).summary()
+    return claim.summary()

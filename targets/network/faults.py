@@ -20,9 +20,10 @@ from messages.actions.network import (
     Traffic,
     comment_of,
 )
+from targets.errors import Unsupported
 from targets.network.errors import NetworkFailed
-from targets.network.filters import add, count, remove, rules_of
-from targets.network.holding import Holders, holders_of
+from targets.network.filters import RULES_TAG, add, count, remove, rules_of
+from targets.network.holding import Holders, end_all, holders_of
 from targets.network.probing import NOBODY, probe
 from targets.network.seeing import LOOK, is_normal, seen_by_packets, seen_by_probes, telling
 
@@ -63,13 +64,21 @@ class NetworkFaults:
             run=run,
             fault=fault,
             effect=_effect_of(parameters),
-            rules=(rules_of(namespace, parameters, comment, _verdict(parameters, hold)),),
+            rules=(rules_of(namespace, parameters, comment, _verdict(parameters, hold), "filter" if hold is None else "mangle"),),
             probes=await _probed(_paths(parameters, namespace, path)),
             hold=hold,
         )
 
     async def parting(self, parameters: NetworkPartition, sides: tuple[Side, Side], *, run: str, fault: str) -> NetworkUndo:
-        """What will undo a partition, and what it is to do: no namespace of the one side gets packets from addresses of the other."""
+        """What will undo a partition, and what it is to do: no namespace of the one side gets packets from addresses of the other.
+
+        Raises:
+            Unsupported: somebody has no address by which the other side could know what it sends.
+        """
+        for place in (*sides[0], *sides[1]):
+            if not place.addresses:
+                told = f"{place.namespace.path} has no IP address of its own, so nobody can be parted from it"
+                raise Unsupported(f"{told}; give it one, and set its link up")
         ways = [sides] if parameters.one_way else [sides, (sides[1], sides[0])]
         comment = comment_of(run, fault)
         rules = tuple(
@@ -91,14 +100,17 @@ class NetworkFaults:
         if undo.hold is not None:
             await self._holders.start(undo.rules[0].namespace, undo.hold, undo.comment)
         for rules in undo.rules:
-            await add(rules)
+            await add(rules, undo.comment)
 
     async def undo(self, undo: NetworkUndo) -> None:
         """Remove the rules, then end what holds packets back. One namespace that cannot be healed does not keep the others from it.
 
+        Whoever is still setting rules for somebody who died is ended first, or they would come after us.
+
         Raises:
             NetworkFailed: something is left.
         """
+        await end_all(undo.comment, RULES_TAG)
         errors: list[NetworkFailed] = []
         for rules in undo.rules:
             try:
@@ -126,6 +138,10 @@ class NetworkFaults:
         """Whether no rule of ours is left, nothing is held back, and connections are again as they were."""
         left = [(await count(rules, undo.comment))[0] for rules in undo.rules]
         return not any(left) and not holders_of(undo.comment) and await is_normal(undo)
+
+    def is_held(self, undo: NetworkUndo) -> bool:
+        """Whether what holds packets back is there, for a fault that needs it."""
+        return undo.hold is None or bool(holders_of(undo.comment))
 
     def renew(self, undo: NetworkUndo) -> bool:
         """Begin the lease of what holds packets back anew; False if it is gone, with which latency is over."""

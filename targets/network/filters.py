@@ -1,34 +1,39 @@
 """Rules of the packet filter, iptables(8): what they say, and setting, counting and removing those that carry our comment."""
 
-import asyncio
 import ipaddress
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from messages.actions.network import Direction, Namespace, NetworkReject, Rules, Traffic
+from messages.actions.network import Direction, Namespace, NetworkReject, Rules, Table, Traffic
 from targets.network.errors import NetworkFailed, NoNamespace
 from targets.network.namespaces import path_to
+from targets.threads import to_the_end
 
 PATIENCE = timedelta(seconds=10)
 """How long one command may take; it may have to wait for the lock of another."""
+RULES_TAG = "TEST_COORDINATOR_RULES"
+"""In the environment of programs that are setting rules of a fault."""
 RESET = "-m tcp --tcp-flags RST NONE -j REJECT --reject-with tcp-reset"
 """Refuses all but resets, which would else be refused themselves."""
 _FAMILIES = (("v4", "iptables"), ("v6", "ip6tables"))
 
 
-def rules_of(namespace: Namespace, traffic: Traffic, comment: str, verdict: str) -> Rules:
+def rules_of(namespace: Namespace, traffic: Traffic, comment: str, verdict: str, table: Table = "filter") -> Rules:
     """The rules that do this to this traffic. `verdict` is the end of a rule from its target on, such as `-j DROP`."""
     v4, v6 = (tuple(_lines(traffic, comment, verdict, version)) for version in (4, 6))
-    return Rules(namespace=namespace, v4=v4, v6=v6 if _has_ipv6() else ())
+    return Rules(namespace=namespace, table=table, v4=v4, v6=v6 if _has_ipv6() else ())
 
 
-async def add(rules: Rules) -> None:
-    """Set the rules, each family at once, before those of others.
+async def add(rules: Rules, comment: str) -> None:
+    """Set the rules, each family at once: in `filter` before the rules of others, in `mangle`, where ours let packets pass, after them.
+
+    The program that does it can be found by the comment: should we die, it goes on, and who undoes the fault ends it first.
 
     Raises:
         NoNamespace: the namespace is gone.
@@ -37,7 +42,8 @@ async def add(rules: Rules) -> None:
     for family, program in _FAMILIES:
         lines: tuple[str, ...] = getattr(rules, family)
         if lines:
-            await _restore(rules.namespace, program, [f"-I {line}" for line in lines])
+            option = "-I" if rules.table == "filter" else "-A"
+            await _restore(rules, program, [f"{option} {line}" for line in lines], {RULES_TAG: comment})
 
 
 async def remove(rules: Rules, comment: str) -> None:
@@ -49,9 +55,9 @@ async def remove(rules: Rules, comment: str) -> None:
     # Where the namespace is gone, so are its rules.
     with suppress(NoNamespace):
         for family, program in _FAMILIES:
-            found = [line for line, _ in await _ours(rules.namespace, program, comment)] if getattr(rules, family) else []
+            found = [line for line, _ in await _ours(rules, program, comment)] if getattr(rules, family) else []
             if found:
-                await _restore(rules.namespace, program, [line.replace("-A ", "-D ", 1) for line in found])
+                await _restore(rules, program, [line.replace("-A ", "-D ", 1) for line in found])
 
 
 async def count(rules: Rules, comment: str) -> tuple[int, int]:
@@ -63,7 +69,7 @@ async def count(rules: Rules, comment: str) -> tuple[int, int]:
     found: list[tuple[str, int]] = []
     with suppress(NoNamespace):
         for family, program in _FAMILIES:
-            found += await _ours(rules.namespace, program, comment) if getattr(rules, family) else []
+            found += await _ours(rules, program, comment) if getattr(rules, family) else []
     return len(found), sum(packets for _, packets in found)
 
 
@@ -101,33 +107,36 @@ def _match(traffic: Traffic, chain: str, peer: str | None, protocol: str | None)
         yield f"{there} {traffic.peer_port}"
 
 
-async def _ours(namespace: Namespace, program: str, comment: str) -> list[tuple[str, int]]:
+async def _ours(rules: Rules, program: str, comment: str) -> list[tuple[str, int]]:
     """Our rules as the system writes them, and how many packets met each."""
-    text = await _run(namespace, [f"{program}-save", "-c", "-t", "filter"], "")
+    text = await _run(rules.namespace, [f"{program}-save", "-c", "-t", rules.table], "")
     ours = re.compile(rf'\[(\d+):\d+\] (-A .*--comment "?{re.escape(comment)}"?(?: .*)?)')
     return [(match[2], int(match[1])) for line in text.splitlines() if (match := ours.fullmatch(line)) is not None]
 
 
-async def _restore(namespace: Namespace, program: str, lines: list[str]) -> None:
-    text = "\n".join(["*filter", *lines, "COMMIT", ""])
-    await _run(namespace, [f"{program}-restore", "--noflush", "--wait", "5"], text)
+async def _restore(rules: Rules, program: str, lines: list[str], tags: Mapping[str, str] | None = None) -> None:
+    text = "\n".join([f"*{rules.table}", *lines, "COMMIT", ""])
+    await _run(rules.namespace, [f"{program}-restore", "--noflush", "--wait", "5"], text, tags)
 
 
-async def _run(namespace: Namespace, command: list[str], text: str) -> str:
+async def _run(namespace: Namespace, command: list[str], text: str, tags: Mapping[str, str] | None = None) -> str:
     path = path_to(namespace)
     if path is None:
         raise NoNamespace(namespace.path)
     # In a thread: event loops differ in what they make of a program that ends before it has read its input.
-    return await asyncio.to_thread(_run_there, ["nsenter", f"--net={path}", *command], text)
+    return await to_the_end(lambda: _run_there(["nsenter", f"--net={path}", *command], text, {**os.environ, **(tags or {})}))
 
 
-def _run_there(command: list[str], text: str) -> str:
+def _run_there(command: list[str], text: str, env: Mapping[str, str]) -> str:
+    given = text.encode()
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE.total_seconds(), check=False)
+        done = subprocess.run(
+            command, input=given, env=env, capture_output=True, timeout=PATIENCE.total_seconds(), check=False, start_new_session=True
+        )
     except OSError as error:
         raise NetworkFailed(f"nsenter cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired:
         raise NetworkFailed(f"{command[2]} did not end") from None
     if done.returncode != 0:
-        raise NetworkFailed(f"{command[2]} failed: {done.stderr.strip()[:300]}")
-    return done.stdout
+        raise NetworkFailed(f"{command[2]} failed: {done.stderr.decode(errors='replace').strip()[:300]}")
+    return done.stdout.decode(errors="replace")

@@ -1,6 +1,5 @@
 """Starting, finding, renewing and ending the program that holds packets back. It lives on when its starter dies, and has a lease."""
 
-import asyncio
 import os
 import select
 import signal
@@ -19,6 +18,7 @@ from targets.network.delay import READY
 from targets.network.errors import NetworkFailed, NoNamespace
 from targets.network.namespaces import path_to
 from targets.spawn import spawn
+from targets.threads import to_the_end
 from targets.watch import Watch
 
 FAULT_TAG = "TEST_COORDINATOR_FAULT"
@@ -60,7 +60,7 @@ class Holders:
             watch = Watch(identity, self._ours.discard)
             if not watch.ended:
                 self._ours.add(watch)
-            said = await asyncio.to_thread(_until_ready, reader)
+            said = await to_the_end(lambda: _until_ready(reader))
         finally:
             os.close(reader)
         if READY not in said.split():
@@ -74,17 +74,7 @@ class Holders:
             NetworkFailed: one is still there after SIGKILL.
             NotPermitted: one belongs to someone else.
         """
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            found = holders_of(comment)
-            if not found:
-                return
-            for identity in found:
-                signal_group(identity, number)
-            for identity in found:
-                with Watch(identity) as watch:
-                    await watch.wait_for(TO_END)
-        if holders_of(comment):
-            raise NetworkFailed("a program that holds packets back is still there after SIGKILL")
+        await end_all(comment)
 
     def renew(self, comment: str) -> bool:
         """Begin the lease of those of this comment anew; whether there is one."""
@@ -100,19 +90,39 @@ class Holders:
         self._ours.clear()
 
 
-def holders_of(comment: str | None = None) -> tuple[Identity, ...]:
+async def end_all(comment: str, tag: str = FAULT_TAG) -> None:
+    """End all programs with this comment in their environment.
+
+    Raises:
+        NetworkFailed: one is still there after SIGKILL.
+        NotPermitted: one belongs to someone else.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        found = holders_of(comment, tag)
+        if not found:
+            return
+        for identity in found:
+            signal_group(identity, number)
+        for identity in found:
+            with Watch(identity) as watch:
+                await watch.wait_for(TO_END)
+    if holders_of(comment, tag):
+        raise NetworkFailed("a program that belongs to the fault is still there after SIGKILL")
+
+
+def holders_of(comment: str | None = None, tag: str = FAULT_TAG) -> tuple[Identity, ...]:
     """The live programs of this comment, or of any."""
-    return tuple(stat.identity for stat in live_processes() if stat.pid == stat.session and _is_of(stat.pid, comment))
+    return tuple(stat.identity for stat in live_processes() if stat.pid == stat.session and _is_of(stat.pid, comment, tag))
 
 
-def _is_of(pid: int, comment: str | None) -> bool:
+def _is_of(pid: int, comment: str | None, tag: str) -> bool:
     try:
         environ = read_proc(pid, "environ").split(b"\0")
     except OSError:
         return False
     if comment is None:
-        return any(entry.startswith(f"{FAULT_TAG}=".encode()) for entry in environ)
-    return f"{FAULT_TAG}={comment}".encode() in environ
+        return any(entry.startswith(f"{tag}=".encode()) for entry in environ)
+    return f"{tag}={comment}".encode() in environ
 
 
 def _until_ready(reader: int) -> str:

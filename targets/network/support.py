@@ -21,16 +21,39 @@ _RULES = {
 ACTIONS = frozenset(NETWORK_ACTIONS)
 
 
-@cache
+class _Missing(Exception):
+    """A trial failed; the text says why and what helps."""
+
+
 def supported(action: str) -> str | None:
-    """Why this action on the network does not work here and what helps; None if it does. Takes some 10 ms, once in a process."""
+    """Why this action on the network does not work here and what helps; None if it does.
+
+    Blocks for some 10 to 100 ms (when others keep the packet filter busy, for seconds), and no more once it was found to work.
+    """
+    try:
+        _try(action)
+    except _Missing as missing:
+        return str(missing)
+    return None
+
+
+@cache
+def _try(action: str) -> None:
+    """A failure is not remembered: its cause may be over the next time."""
+    missing = _missing(action)
+    if missing is not None:
+        raise _Missing(missing)
+
+
+def _missing(action: str) -> str | None:
     for program, package in _PROGRAMS.items():
         if shutil.which(program) is None:
             return f"needs {program}: apt-get install {package}"
     refused = _trial("true", "")
     if refused is not None:
         return f"needs CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root ({refused})"
-    rule = f'*filter\n-A INPUT -m comment --comment "chaos:probe" {_RULES[action]}\nCOMMIT\n'
+    table = "mangle" if action == "network_latency" else "filter"
+    rule = f'*{table}\n-A INPUT -m comment --comment "chaos:probe" {_RULES[action]}\nCOMMIT\n'
     refused = _trial("iptables-restore --noflush --wait 5", rule)
     if refused is not None:
         return f"needs the kernel's packet filter with this rule: {_RULES[action]} ({refused})"

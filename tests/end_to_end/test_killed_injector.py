@@ -17,7 +17,8 @@ from bus.subjects import Subjects
 from bus.topology import Names
 from messages.control import SubmitRequest
 from messages.events import RunEvent
-from messages.fault_events import FaultEffective, FaultReverted, LinksOpened, ServiceStarted
+from messages.fault_events import FaultEffective, FaultReverted, ServiceStarted
+from messages.link_events import LinksOpened
 from targets.identity import is_alive
 from tests.end_to_end.conftest import free_port
 from tests.end_to_end.test_means import round_trip

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultReverted, LinksOpened, ServiceStarted
+from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultReverted, ServiceStarted
+from messages.link_events import LinksOpened
 from messages.run_events import ActionRequested, PhaseStarted, TargetResolved
 from messages.verdicts import Reason, Verdict
 from targets.limits import supported

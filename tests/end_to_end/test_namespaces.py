@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from messages.fault_events import FaultArmed, FaultEffective, FaultGone
+from messages.observations import ServiceDown
 from messages.verdicts import Verdict
 from targets.network.support import supported
 from tests.end_to_end.conftest import SERVICE
@@ -113,4 +114,17 @@ async def test_a_service_in_a_namespace_loses_its_network_and_gets_it_back(arena
 
     assert not during
     assert after
+    assert ended.verdict is Verdict.PASSED, ended
+
+
+async def test_who_shares_the_namespace_of_a_disturbed_service_is_excused_with_it(arena: "Arena", islands: tuple[str, str]) -> None:
+    phases = """[{name: chaos, actions: [{id: cut, target: left, action: network_drop, for: 3s}],
+      assertions: [{id: well, type: health, target: right, throughout: true}]}]"""
+    both = services(islands)
+    twin = both.partition(", right:")[0].replace("left:", "twin:", 1).replace(str(PORT), "8081")
+
+    ended = await arena.run(arena.document(phases, services=f"{both}, {twin}"))
+
+    downs = {line.entity for line in ended.lines if isinstance(line.event, ServiceDown)}
+    assert downs == {"left", "twin"}
     assert ended.verdict is Verdict.PASSED, ended
