@@ -28,12 +28,16 @@ kind: System
 metadata: {name: shop}
 spec:
   services:
-    web: &web
+    web:
       driver: {process: {command: [python, -m, web], namespace: shop}}
       health: {tcp: {address: "127.0.0.1:18001"}}
       metrics: {http: "http://127.0.0.1:18001/metrics"}
       chaos: {http: "http://127.0.0.1:18001/chaos"}
-    db: *web
+    db:
+      driver: {process: {command: [python, -m, db], namespace: vault}}
+      health: {tcp: {address: "127.0.0.1:18002"}}
+      metrics: {http: "http://127.0.0.1:18002/metrics"}
+      chaos: {http: "http://127.0.0.1:18002/chaos"}
   links: {web-to-db: {from: web, to: db, port: 5432, listen: 15432}}
   groups: {fleet: {members: [web, db]}}
   volumes: {data: {service: db, path: /srv/data}}
