@@ -144,6 +144,10 @@ class Actions:
         """The faults whose undo was given up."""
         return tuple(name for name, state in self.states.items() if state.revert_failed is not None)
 
+    def unseen_off(self) -> list[ActionState]:
+        """The faults that were injected and undone, and of which nobody has seen that they are gone."""
+        return [fault for fault in self.faults().values() if fault.injected and fault.reverted and fault.gone is None]
+
     def faults(self) -> dict[str, ActionState]:
         """Those that disturb."""
         return {name: state for name, state in self.states.items() if state.request.action.spec.fault}

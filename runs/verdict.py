@@ -76,6 +76,7 @@ def _findings(state: RunState) -> Iterator[Finding]:
     yield from _never_started(state)
     if not precondition_failed(state) and state.aborting is None:
         yield from _unproven(state)
+    yield from _not_gone(state)
 
 
 def _unsafe(state: RunState) -> Iterator[Finding]:
@@ -164,6 +165,12 @@ def _actions(state: RunState) -> Iterator[Finding]:
         elif action.cut_short:
             told = f"{name} ended with its lease, before its time: the injector that kept it up was away"
             yield Finding(Verdict.INCONCLUSIVE, Reason.GAP, told, action.evidence.get("reverted"))
+
+
+def _not_gone(state: RunState) -> Iterator[Finding]:
+    for fault in state.actions.unseen_off():
+        told = f"{fault.request.fault_id} was undone, but nobody saw that it is gone from {fault.request.target}"
+        yield Finding(Verdict.INCONCLUSIVE, Reason.GAP, told, fault.evidence.get("reverted"))
 
 
 def _never_started(state: RunState) -> Iterator[Finding]:

@@ -361,6 +361,8 @@ async def test_news_that_are_read_in_one_go_call_a_handler_once(bench: Bench) ->
     async with working(bench, Counting(lambda e, r: None)) as (runtime,):
         await bench.submit()
         line = (await bench.until(SubmitRequested))[0]
+        while not calls:  # the runtime has read it too
+            await asyncio.sleep(0.01)
         event = AbortRequested(principal="me")
         for number in range(1, 51):
             runtime.deliver(replace(line, event=event, sequence=line.sequence + 1000 + number, id=str(number)))

@@ -58,7 +58,7 @@ def decide(state: RunState, now: datetime) -> Decision:
         _before_start(state, decision)
         return decision
     _watch_clocks(state, now, decision)
-    for step in (_services, _settle, _phases, _finally, _recover, _judging, _release):
+    for step in (_services, _settle, _phases, _finally, _recover, _seen_off, _judging, _release):
         if decision.events or not step(state, now, decision):
             break
     decision.events += open_claims(state, decision.events, now)
@@ -221,6 +221,14 @@ def _recover(state: RunState, now: datetime, decision: Decision) -> bool:
         return False
     decision.events.append(PhaseFinished(phase="recover", kind="recover", cut=waiting))
     return False
+
+
+def _seen_off(state: RunState, now: datetime, decision: Decision) -> bool:
+    """Every fault that was undone is seen to be gone, or had the time for that."""
+    limits = [fault.reverted + state.system.spec.steady_state.recover for fault in state.actions.unseen_off() if fault.reverted is not None]
+    waiting = [limit for limit in limits if now < limit]
+    decision.wakes += waiting
+    return not waiting or state.aborting is not None or precondition_failed(state)
 
 
 def _judging(state: RunState, now: datetime, decision: Decision) -> bool:
