@@ -58,7 +58,7 @@ HINTS = {
         "where one is at work, the machine may have been too busy for it to answer in time: run again when there is less to do."
     ),
     Reason.REFUSED_LIMIT: "The system's limits do not allow this fault. Change the scenario, or the system's `limits`.",
-    Reason.UNSUPPORTED_HERE: "This machine or driver cannot do the action. `test-coordinator validate` names what each driver offers.",
+    Reason.UNSUPPORTED_HERE: "This machine or target cannot do the action: see `test-coordinator services`, and `doctor` for what is missing.",
     Reason.WORKLOAD_DIED: "A workload ended by itself, so there was nothing to judge by. Look at its output.",
     Reason.JUDGE_ERROR: "Judging the claim raised an error. Look at its message and at the `where` expression.",
     Reason.PHASE_CUT: "A phase ended before its time, so some claims were never tested.",
@@ -66,5 +66,5 @@ HINTS = {
     Reason.CANCELLED: "Someone ended the run.",
     Reason.REVERT_FAILED: "A fault could not be undone. Put the target right by hand.",
     Reason.CLAIM_FAILED: "The system did not do what the scenario claims. The assertion's message and evidence say where to look.",
-    Reason.GAP: "The observer missed a part of the window, or the links were lost in it: that proves nothing. Run again with both kept up.",
+    Reason.GAP: "A part of what had to be seen was not, since an actor was away or links were lost. Run again with all kept up.",
 }
