@@ -58,7 +58,7 @@ HINTS = {
         "where one is at work, the machine may have been too busy for it to answer in time: run again when there is less to do."
     ),
     Reason.REFUSED_LIMIT: "The system's limits do not allow this fault. Change the scenario, or the system's `limits`.",
-    Reason.UNSUPPORTED_HERE: "This machine or target cannot do the action: see `test-coordinator services`, and `doctor` for what is missing.",
+    Reason.UNSUPPORTED_HERE: "The target cannot do the action here: see `test-coordinator services`, and `doctor` for what is missing.",
     Reason.WORKLOAD_DIED: "A workload ended by itself, so there was nothing to judge by. Look at its output.",
     Reason.JUDGE_ERROR: "Judging the claim raised an error. Look at its message and at the `where` expression.",
     Reason.PHASE_CUT: "A phase ended before its time, so some claims were never tested.",
