@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Test processes at once; on two cores three, since tests wait more than they compute.
+JOBS ?= 3
 # Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds. What follows -- runs beside the others.
 LIBRARY := market-crash@150 stablecoin-depeg@10800 volatility-spike@600 feed-disruption@75 \
   strategy-runaway@50 risk-system-test@100 custodian-offline@1200 settlement-cascade-failure@1800 \
   -- resilience exchange-disruption@150,disruption_type=latency rolling-restart file-descriptors monkey
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo library test test-quick check format docs bench clean
+.PHONY: help setup demo library test test-long check format docs bench clean
 
 help:  ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,11 +30,11 @@ demo: setup  ## Restart the trading engine while orders flow, and show the repor
 library: setup  ## Run the whole library against the miniature, long scenarios at speed, and print their verdicts
 	@BIN=$(BIN) .ci/library $(LIBRARY)
 
-test: setup  ## All tests
-	@$(BIN)/pytest -n 2 --dist worksteal
+test: setup  ## The tests, but for the long ones (some three minutes)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long"
 
-test-quick: setup  ## The tests that take no real time to speak of
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not long"
+test-long: setup  ## The long tests: whole runs, real browsers, killed processes (some four minutes)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m long
 
 check: setup  ## Lint, format, types and import contracts
 	@$(BIN)/ruff check .
