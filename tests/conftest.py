@@ -1,6 +1,5 @@
 """A fresh nats-server per test, and a connection to it."""
 
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from bus.connection import Connection, connect
 from bus.server import Server, embedded_server
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -31,8 +31,4 @@ async def connection(server: Server) -> AsyncIterator[Connection]:
 def unused_port() -> Callable[[], int]:
     """Gives a port that nobody listens on, another one at each call."""
 
-    def choose() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            return int(listener.getsockname()[1])
-
-    return choose
+    return free_port

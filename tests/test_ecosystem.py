@@ -10,7 +10,6 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[1]
 ALL = ("market_data_simulator", "exchange_simulator", "custodian_simulator", "trading_engine", "risk_monitor", "audit_correlator")
 ENDINGS = ("order.filled", "order.rejected")
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(fact: Callable[[], object], within: float = 8.0) -> None:

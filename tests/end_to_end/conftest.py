@@ -1,7 +1,6 @@
 """A whole coordinator in this process: a real server, all actors, real services."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from messages.judgements import AssertionJudged, ReportPublished
 from messages.run_events import RunFinished
 from messages.verdicts import Reason, Verdict
 from runs.state import RunState
+from tests.ports import free_port
 
 SERVICE = Path(__file__).with_name("service.py")
 
@@ -136,11 +136,6 @@ spec:
         event = (await self.wait_for(run, RunFinished)).event
         assert isinstance(event, RunFinished)
         return event
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

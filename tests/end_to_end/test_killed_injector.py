@@ -20,9 +20,9 @@ from messages.events import RunEvent
 from messages.fault_events import FaultEffective, FaultReverted, ServiceStarted
 from messages.link_events import LinksOpened
 from targets.identity import is_alive
-from tests.end_to_end.conftest import free_port
 from tests.end_to_end.test_means import round_trip
 from tests.end_to_end.test_processes import ACTORS, NAMESPACE, SERVICE, command, over, when_answering
+from tests.ports import free_port
 
 E = TypeVar("E", bound=RunEvent)
 pytestmark = [pytest.mark.long, pytest.mark.timeout(90)]

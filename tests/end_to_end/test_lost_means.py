@@ -13,10 +13,10 @@ from messages.verdicts import Reason, Verdict
 from targets.group import signal_group
 from targets.network.holding import holders_of
 from targets.network.support import supported
-from tests.end_to_end.conftest import free_port
 from tests.end_to_end.test_means import HEALTHY, link, two
 from tests.end_to_end.test_namespaces import islands
 from tests.end_to_end.test_namespaces import services as in_islands
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Arena
