@@ -7,10 +7,11 @@ import pytest
 
 from messages.events import RunEvent
 from messages.fault_events import ActionDone, FaultGone, FaultInjected, FaultReverted, FaultRevertFailed
+from messages.link_events import LinksOpened
 from messages.observations import RoleSeen, ServiceUp
-from messages.run_events import ActionRequested, ServicesRequested, TargetResolved, UndoRequested
+from messages.run_events import ActionRequested, ServicesReleaseRequested, ServicesRequested, TargetResolved, UndoRequested
 from messages.verdicts import Reason, Verdict
-from tests.test_scheduler_decide import MS, Play, armed, injector, scenario, validator
+from tests.test_scheduler_decide import ME, MS, Play, armed, injector, scenario, validator
 
 Reply = Iterable[tuple[str, RunEvent]]
 CLAIM = '"assertions": [{"id": "fills", "type": "event", "where": "true"}]'
@@ -157,3 +158,19 @@ def test_when_no_service_fits_what_waits_for_the_action_goes_on_and_the_run_is_i
     assert (finished.verdict, finished.reason) == (Verdict.INCONCLUSIVE, Reason.NO_TARGET)
     assert [line.entity for line in play.journal if isinstance(line.event, ActionDone) and line.entity == "two"] == ["two"]
     assert not [line for line in play.journal if isinstance(line.event, FaultInjected)]
+
+
+def test_a_proxy_that_nobody_took_down_makes_the_run_unsafe() -> None:
+    def opened_and_left(play: Play, event: RunEvent) -> Reply:
+        match event:
+            case ServicesRequested():
+                opened = LinksOpened(identity=ME, control="127.0.0.1:1", addresses={"way": "127.0.0.1:2"})
+                return [("chaos-injector", opened), ("chaos-injector", ActionDone(action_id="services"))]
+            case ServicesReleaseRequested():
+                return []
+        return injector(play, event)
+
+    calm = f'{{"name": "calm", "duration": "1s", {CLAIM}}}'
+    finished = Play(scenario(calm), [opened_and_left, validator()]).run()
+
+    assert (finished.verdict, finished.reason) == (Verdict.UNSAFE, Reason.REVERT_FAILED)
