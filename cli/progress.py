@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from messages.events import Recorded, RunEvent
+from messages.needs import disturbed
 from messages.observations import EventCounted, EventMatched, ServiceDown, ServiceUp
 from messages.run_events import PhaseStarted
 from messages.verdicts import Verdict
-from runs.disturbing import disturbed
 from runs.faults import ActionState
 from runs.state import AssertionState, RunState
 
@@ -118,7 +118,11 @@ class Progress:
         state, found = self.state, []
         for name, fault in state.actions.faults().items():
             if fault.armed_at is not None and fault.gone is None and (state.finished is None or fault.revert_failed is not None):
-                found.append(Disturbance(name, fault, disturbed(state.system, fault.request), fault.armed_at, self._ends(fault)))
+                found.append(
+                    Disturbance(
+                        name, fault, disturbed(state.system, fault.request.action, fault.request.target), fault.armed_at, self._ends(fault)
+                    )
+                )
         return sorted(found, key=lambda d: d.since)
 
     def _ends(self, fault: ActionState) -> datetime | None:

@@ -18,8 +18,6 @@ class LinksOpened(RunEvent):
     """The address at which the proxy is told what to do, on loopback."""
     addresses: dict[Token, str]
     """The address of each link."""
-    measuring: dict[Token, str] = {}
-    """The address of each link's measuring lane: the same way, to an echo."""
     number: int = 1
     """Counts the proxies of this run, from 1."""
 

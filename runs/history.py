@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from messages.claims import Claim, FaultHistory, History, LatencyClaim, Measured, Sampled, Scrape, ServiceHistory, Transition, Window
 from messages.events import Recorded, RunEvent
+from messages.needs import disturbed
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
-from runs.disturbing import disturbed
 from runs.faults import ActionState
 from runs.measurements import Measurements
 from runs.state import AssertionState, RunState
@@ -131,7 +131,7 @@ def excused(state: RunState) -> dict[str, tuple[tuple[datetime, datetime | None]
     spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
     for action in state.actions.faults().values():
         if action.armed_at is not None:
-            for service in disturbed(state.system, action.request):
+            for service in disturbed(state.system, action.request.action, action.request.target):
                 spans.setdefault(service, []).append((action.armed_at, _excused_until(state, action, service)))
     return {name: tuple(found) for name, found in spans.items()}
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from messages.claims import RecoveryClaim
+from messages.needs import disturbed
 from messages.scenario import Action
 from messages.values import Message
-from runs.disturbing import disturbed
 from runs.faults import ActionState
 from runs.history import Observations, excused
 from runs.report_effects import ExcusedSpan, FaultReport, FaultStatus
@@ -108,7 +108,7 @@ def _fault(state: RunState, seen: Observations, action: ActionState) -> FaultRep
         kind=request.action.kind,
         parameters=parameters_of(request.action),
         lasts=_optional(request.action.for_),
-        disturbs=disturbed(state.system, request),
+        disturbs=disturbed(state.system, request.action, request.target),
         repair=_repair(action),
     )
 

@@ -11,9 +11,9 @@ from messages.actions.partition import Partition
 from messages.actions.spec import Parameters
 from messages.identity import Identity
 from messages.link_events import LinksOpened
+from messages.needs import cut_links, sides
 from messages.system import System
 from messages.undo import AnyUndo, LinkUndo
-from runs.disturbing import cut_links, sides
 from runs.state import RunState
 from targets.errors import NotThere, TargetError, Unsupported
 from targets.identity import boot_id, is_alive
@@ -165,7 +165,7 @@ class LinkFaults(Driver):
             return {}
 
     def _cut(self, target: Target) -> tuple[str, ...]:
-        names = cut_links(target.system, target.request)
+        names = cut_links(target.system, target.action)
         if not names:
             raise Unsupported("no link leads from one side to the other, so they cannot be parted; name links between them in the system")
         return names
@@ -180,6 +180,6 @@ def _toxic(target: Target, link: str) -> tuple[str, Parameters]:
     told = target.action.told
     if not isinstance(told, Partition):
         return target.action.action, told
-    first, _ = sides(target.request)
+    first, _ = sides(target.action)
     out: Direction = "upstream" if target.system.spec.links[link].from_ in first else "downstream"
     return "cut", Cut(direction=out if told.one_way else "both")

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.network import NetworkDrop, NetworkLatency, NetworkLoss, NetworkPartition, NetworkReject, NetworkUndo, comment_of
 from messages.checks import Health
+from messages.needs import sides
 from messages.undo import AnyUndo
-from runs.disturbing import sides
 from targets.errors import Unsupported
 from targets.network.addresses import addresses_of
 from targets.network.errors import HostNamespace
@@ -36,7 +36,7 @@ class NetworkFaults(Driver):
         if missing is not None:
             raise Unsupported(missing)
         if isinstance(told, NetworkPartition):
-            one, other = sides(target.request)
+            one, other = sides(target.action)
             parted = (tuple(_place(target, name) for name in one), tuple(_place(target, name) for name in other))
             return Plan(await self._packets.parting(told, parted, run=target.run, fault=target.fault))
         if not isinstance(told, NetworkDrop | NetworkLatency | NetworkLoss | NetworkReject):
