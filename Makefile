@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Test processes at once; on two cores three, since tests wait more than they compute.
+# Test processes at once: on two cores three, since tests wait more than they compute; two of the long ones, which start many processes each.
 JOBS ?= 3
-# Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds. What follows -- runs beside the others.
+LONG_JOBS ?= 2
+# Many containers forbid Python to keep what it compiled; of a thousand processes each would compile everything anew, half of its start.
+unexport PYTHONDONTWRITEBYTECODE
+# Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds. What follows a -- would run beside the others.
 LIBRARY := market-crash@150 stablecoin-depeg@10800 volatility-spike@600 feed-disruption@75 \
   strategy-runaway@50 risk-system-test@100 custodian-offline@1200 settlement-cascade-failure@1800 \
-  -- resilience exchange-disruption@150,disruption_type=latency rolling-restart file-descriptors monkey
+  resilience exchange-disruption@150,disruption_type=latency rolling-restart file-descriptors monkey
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo library test test-long check format docs bench clean
+.PHONY: help setup demo library test test-long check format docs crash-test bench clean
 
 help:  ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +33,11 @@ demo: setup  ## Restart the trading engine while orders flow, and show the repor
 library: setup  ## Run the whole library against the miniature, long scenarios at speed, and print their verdicts
 	@BIN=$(BIN) .ci/library $(LIBRARY)
 
-test: setup  ## The tests, but for the long ones (some three minutes)
+test: setup  ## The tests, but for the long ones (some five minutes)
 	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long"
 
-test-long: setup  ## The long tests: whole runs, real browsers, killed processes (some four minutes)
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m long
+test-long: setup  ## The long tests: whole runs, real browsers, killed processes (some ten minutes)
+	@$(BIN)/pytest -n $(LONG_JOBS) --dist loadgroup -m long
 
 check: setup  ## Lint, format, types and import contracts
 	@$(BIN)/ruff check .
@@ -50,8 +53,12 @@ docs: setup  ## Write the reference of the scenario language and its JSON Schema
 	@$(BIN)/test-coordinator schema --format markdown > docs/scenario-language.md
 	@$(BIN)/test-coordinator schema > docs/scenario.schema.json
 
+crash-test: setup  ## Kill every actor at every line of the journal, and compare (an hour; COUNT=40 SEED=1: some of them)
+	@$(BIN)/python -m tests.crash $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(LANES),--lanes $(LANES)) $(if $(WITHIN),--within $(WITHIN))
+
 bench: setup  ## Latency, throughput and memory, beside Chaos Toolkit; written to benchmarks/latest.json
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove what the others made
 	rm -rf $(VENV) .venv-* .demo .library reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

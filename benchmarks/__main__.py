@@ -16,12 +16,15 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import peer
+from benchmarks.instances import measure_instances
 from benchmarks.latency import measure_latency, measure_real_runs
 from benchmarks.linking import measure_proxy
 from benchmarks.measure import Figure
 from benchmarks.noop import measure_noop, measure_together
 from benchmarks.observing import measure_observing
 from benchmarks.reporting import measure_reporting
+from benchmarks.takeover import measure_takeover
+from benchmarks.undoing import measure_undoing
 
 Benchmark = Callable[[Path], Awaitable[list[Figure]]]
 LIMIT = 240
@@ -34,6 +37,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "observing": measure_observing,
     "reporting": measure_reporting,
     "proxy": measure_proxy,
+    "undoing": measure_undoing,
+    "takeover": measure_takeover,
+    "instances": measure_instances,
 }
 
 
@@ -81,7 +87,8 @@ def row(figure: Figure) -> str:
     spread = f"{low:.6g} to {high:.6g}"
     limit = "" if figure.limit is None else f"{figure.limit} {'' if figure.met else 'MISSED'}"
     beside = "" if figure.peer is None else f"{figure.peer} ({figure.ratio:g} times better here)"
-    return f"{figure.name:<27} {figure.value:>10.6g} {figure.unit:<6} {spread:<22} {limit:<15} {beside}".rstrip()
+    told = f"{figure.name:<27} {figure.value:>10.6g} {figure.unit:<6} {spread:<22} {limit:<15} {beside}".rstrip()
+    return told if figure.note is None else f"{told}\n    {figure.note}"
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from bus.connection import Connection, connect
 from bus.journal import Journal
 from bus.reading import OrderedReader, Stored
 from bus.subjects import Subjects
-from bus.topology import Names
+from bus.topology import Names, ensure_topology
 from messages.fault_events import FaultInjected
 from messages.judgements import ReportPublished
 from messages.run_events import RunAccepted, RunFinished
@@ -78,8 +80,8 @@ class Bench:
     journal: Journal
     connection: Connection
     watch: Watch
-    pids: tuple[int, int]
-    """Of the process with the actors, and of its server."""
+    pids: tuple[int, ...]
+    """Of the processes with the actors, and of their server, which is the last."""
 
     async def publish(self, key: str, scenario: bytes) -> None:
         """One scenario, as any client would."""
@@ -97,7 +99,15 @@ class Bench:
 @asynccontextmanager
 async def bench(folder: Path, systems: Mapping[str, System]) -> AsyncIterator[Bench]:
     """The actors at work in a process of their own."""
-    async with _served(folder, systems) as (url, pids), connect(url, name="bench", timeout=timedelta(seconds=5)) as connection:
+    async with _served(folder, systems) as (url, pids), watching(url, pids) as running:
+        yield running
+
+
+@asynccontextmanager
+async def watching(url: str, pids: tuple[int, ...]) -> AsyncIterator[Bench]:
+    """A client of hosts that are at work there, or will be, and what it sees in their journal."""
+    async with connect(url, name="bench", timeout=timedelta(seconds=5)) as connection:
+        await ensure_topology(connection.js, NAMESPACE)
         journal = Journal(connection, Subjects(NAMESPACE), Names(NAMESPACE).runs, ServerClock())
         await journal.last_sequence()
         watch = Watch(journal)
@@ -109,16 +119,32 @@ async def bench(folder: Path, systems: Mapping[str, System]) -> AsyncIterator[Be
 
 @asynccontextmanager
 async def _served(folder: Path, systems: Mapping[str, System]) -> AsyncIterator[tuple[str, tuple[int, int]]]:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.served", str(folder), stdin=pipe, stdout=pipe)
+    process, told = await start(folder, systems)
+    try:
+        yield str(told["url"]), (process.pid, int(told["server"]))
+    finally:
+        await stop(process)
+
+
+async def start(folder: Path, systems: Mapping[str, System], *on: str, instance: str = "") -> tuple[Process, dict[str, str | int]]:
+    """A process that is at work, all in one or `on` a server (URL and actors), and what it says: its server's address and process id."""
+    pipe, environment = asyncio.subprocess.PIPE, {**os.environ, "SERVICE_INSTANCE_NAME": instance}
+    command = (sys.executable, "-m", "benchmarks.served", str(folder), *on)
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment)
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("no pipes")
+    rows = {name: system.model_dump(mode="json", by_alias=True) for name, system in systems.items()}
+    process.stdin.write(json.dumps(rows).encode() + b"\n")
     try:
-        rows = {name: system.model_dump(mode="json", by_alias=True) for name, system in systems.items()}
-        process.stdin.write(json.dumps(rows).encode() + b"\n")
         async with asyncio.timeout(30):
-            told = json.loads(await process.stdout.readline())
-        yield told["url"], (process.pid, told["server"])
-    finally:
+            return process, json.loads(await process.stdout.readline())
+    except BaseException:
+        await stop(process)
+        raise
+
+
+async def stop(process: Process) -> None:
+    """Let it end; returns when it has."""
+    if process.stdin is not None:
         process.stdin.close()
-        await process.wait()
+    await process.wait()

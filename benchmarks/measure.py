@@ -24,6 +24,8 @@ class Figure:
     """Another program that did the same work on this machine in this run, and its figure."""
     ratio: float | None = None
     """How many times better than the peer; below 1 is worse."""
+    note: str | None = None
+    """What else must be known to read it, in one line."""
 
     @property
     def met(self) -> bool:
@@ -54,6 +56,13 @@ class Figure:
 def figure(name: str, unit: str, trials: Sequence[float], limit: str | None = None) -> Figure:
     """The median of the trials."""
     return Figure(name, round(statistics.median(trials), 3), unit, (round(min(trials), 3), round(max(trials), 3)), limit)
+
+
+def of_samples(name: str, unit: str, samples: Sequence[float], limit: str, note: str | None = None) -> list[Figure]:
+    """The median and the 99th percentile of what was measured in all trials; limit and note are the percentile's."""
+    spread = round(min(samples), 3), round(max(samples), 3)
+    p50, p99 = round(statistics.median(samples), 3), round(percentile(samples, 99), 3)
+    return [Figure(f"{name}_p50", p50, unit, spread), Figure(f"{name}_p99", p99, unit, spread, limit, note=note)]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

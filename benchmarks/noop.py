@@ -44,7 +44,7 @@ spec:
 """.encode()
 
 
-async def _runs(running: Bench, count: int, hold: float) -> float:
+async def finish_runs(running: Bench, count: int, hold: float) -> float:
     """The seconds from the first scenario to the last report of so many runs."""
     before, text = running.watch.reported, scenario(hold)
     begun = time.perf_counter()
@@ -58,10 +58,10 @@ async def measure_noop(folder: Path) -> list[Figure]:
     """Runs per second from the first scenario published to the last report, and what one costs."""
     rates, costs = [], []
     async with bench(folder, {"bench": system()}) as running:
-        await _runs(running, 20, 0)
+        await finish_runs(running, 20, 0)
         for _ in range(TRIALS):
             used = running.cpu_seconds()
-            rates.append(RUNS / await _runs(running, RUNS, 0))
+            rates.append(RUNS / await finish_runs(running, RUNS, 0))
             costs.append((running.cpu_seconds() - used) * 1000 / RUNS)
     return [
         figure("noop_runs_per_second", "1/s", rates, ">= 60"),
@@ -77,6 +77,6 @@ async def measure_together(folder: Path) -> list[Figure]:
     seconds, memory = [], []
     for trial in range(3):
         async with bench(folder / str(trial), {"bench": system()}) as running:
-            seconds.append(await _runs(running, TOGETHER, HOLD))
+            seconds.append(await finish_runs(running, TOGETHER, HOLD))
             memory.append(running.peak_mib())
     return [figure("concurrent_200_seconds", "s", seconds, "<= 4"), figure("concurrent_200_rss", "MiB", memory, "<= 250")]

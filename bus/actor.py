@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+from bus.errors import LostRace
 from messages.events import Fold, Recorded, RunEvent
 
 E = TypeVar("E", bound=RunEvent)
@@ -16,7 +17,7 @@ Decision = RunEvent | Sequence[RunEvent]
 """Events that follow from one look at the journal: the first is guarded, the rest follow at once, in order."""
 Outcome = Iterable[RunEvent] | AsyncIterable[Decision] | None
 """What a handler returns: one decision, or (an async generator) decisions one after the other. What follows a `yield` runs only
-when its events are stored; where another writer was first, the generator is closed there."""
+when its events are stored; where another writer was first, or owns the run by now, `LostRace` is raised at the `yield`."""
 
 
 class TimerDue(RunEvent):
@@ -34,6 +35,13 @@ class TimerDue(RunEvent):
         return self.name
 
 
+class Unreadable(RunEvent):
+    """A line of the journal that this version cannot read. It counts when it is asked who wrote last, and for nothing else."""
+
+    EVENT = "unreadable.v1"
+    ACTORS = ()
+
+
 class Run(Protocol[V_co]):
     """One run, as an actor's handlers see it."""
 
@@ -49,6 +57,30 @@ class Run(Protocol[V_co]):
     def view(self) -> V_co:
         """The actor's fold, advanced to the newest line that has been read, which may be newer than the event at hand."""
 
+    @property
+    def inherited(self) -> bool:
+        """Whether it was found in the journal, not seen to begin: others may have worked on it, and have died at any line of theirs."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether another host owns it by now."""
+
+    async def hold(self) -> None:
+        """Returns when nobody else can own the run for the next second: to be called before a target is touched.
+
+        Raises:
+            LostRace: another host owns it.
+        """
+
+    async def latest(self) -> V_co:
+        """A view of the run as its journal is now, for one that has lost it."""
+
+    def is_attended(self, actor: str) -> bool:
+        """Whether a host that lives does this actor's work on the run."""
+
+    async def caught_up(self) -> datetime:
+        """Returns when the view knows all that is stored of the run; since when the bus takes what is written, without a break."""
+
     def now(self) -> datetime:
         """The server's time."""
 
@@ -63,6 +95,9 @@ class Run(Protocol[V_co]):
 
     async def renew_timer(self, name: str, at: datetime, body: bytes, last: int) -> int | None:
         """Overwrite the timer of this sequence; the new one, or None if it has fired or someone else renewed it."""
+
+    async def timer(self, name: str) -> tuple[int, datetime] | None:
+        """The sequence of the timer as it is now, whoever armed it, and when it fires; None if there is none, or it has fired."""
 
     async def cancel_timer(self, name: str) -> None:
         """Take the timer back. It may fire all the same."""
@@ -99,8 +134,8 @@ class Actor(Generic[V]):
 
     name: ClassVar[str]
     emits: ClassVar[tuple[type[RunEvent], ...]]
-    one_writer: ClassVar[bool] = False
-    """Whether all that it writes in a run is guarded as one, not per entity."""
+    decides_anew: ClassVar[bool] = False
+    """Whether what could not be stored within a second is decided again: `LostRace` is raised. Of use with `whenever` handlers only."""
 
     def fold(self, run: str) -> V:
         """A new, empty view of a run."""
@@ -114,8 +149,13 @@ class Actor(Generic[V]):
         """What it needs open while it works."""
         return nullcontext()
 
-    def closed(self, run: str) -> None:
-        """The run is over and its view is dropped."""
+    def keeps(self, view: V) -> bool:
+        """Whether something is left to be done about a run that is reported, so that it stays in hand."""
+        del view
+        return False
+
+    def closed(self, run: str, view: V) -> None:
+        """The run is over, or another's, and its view is dropped."""
 
 
-__all__ = ["Actor", "Decision", "Outcome", "Recorded", "Run", "Subscription", "TimerDue", "on", "whenever"]
+__all__ = ["Actor", "Decision", "LostRace", "Outcome", "Recorded", "Run", "Subscription", "TimerDue", "Unreadable", "on", "whenever"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,13 @@ class Connection:
     js: JetStreamContext
     url: str
     """Without user and password."""
+    since: Callable[[], float] = lambda: 0.0
+    """The reading of this process's monotonic clock at which it was made, or made again after it broke."""
+
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of every server: those that were given, and those that the servers have told of since."""
+        return tuple((server.hostname or "", server.port or 4222) for server in self.nc.servers)
 
 
 @asynccontextmanager
@@ -68,7 +76,7 @@ async def connect(
         await link.close()
         raise
     try:
-        yield Connection(link.nc, js, link.url)
+        yield Connection(link.nc, js, link.url, lambda: link.since)
     finally:
         await link.close()
 
@@ -112,6 +120,7 @@ class _Link:
         self._name = name
         self._on_closed = on_closed
         self._log = structlog.get_logger("bus.connection").bind(url=self.url, client=name)
+        self.since = 0.0
         self._last_error: Exception | None = None
         self._established = False
         self._ended = False
@@ -146,7 +155,7 @@ class _Link:
                     raise JetStreamMissing(self.url) from error
                 await asyncio.sleep(RECONNECT_WAIT)
             else:
-                self._established = True
+                self._established, self.since = True, time.monotonic()
                 return js
 
     async def close(self) -> None:
@@ -177,6 +186,7 @@ class _Link:
             self._log.warning("connection.lost")
 
     async def _restored(self) -> None:
+        self.since = time.monotonic()
         self._log.info("connection.restored")
 
     async def _closed(self) -> None:
@@ -204,8 +214,8 @@ async def _bounded(step: Coroutine[None, None, None], limit: float) -> None:
 
 
 async def _quietly(step: Coroutine[None, None, None]) -> None:
-    # AssertionError: it never had an address. TypeError: Python 3.12 and 3.13 raise it on a transport that is gone.
-    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError, TypeError):
+    # AssertionError: it never had an address. TypeError: Python 3.12 and 3.13 raise it on a transport that is gone; uvloop RuntimeError.
+    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError, TypeError, RuntimeError):
         await step
 
 

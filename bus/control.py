@@ -14,13 +14,15 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
 from bus.connection import Connection
-from bus.errors import NoAnswer, RequestRefused
+from bus.errors import NoAnswer, RequestRefused, StorageFull
 from bus.subjects import Subjects
-from messages.control import Done, RunRequest, RunsReply, SubmitReply, SubmitRequest
+from messages.control import Done, LeverRequest, RunRequest, RunsReply, SubmitReply, SubmitRequest
 from messages.values import Message
 
 _log = structlog.get_logger()
 ANSWER_LIMIT = 10.0
+FULL = "507"
+"""The code of an answer that there is no room to write down what was asked."""
 Verb = Callable[[bytes, str], Awaitable[Message]]
 """Answers a body for a principal.
 
@@ -59,6 +61,8 @@ async def _answer(verb: Verb, request: Request) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         await request.respond_error("400", f"{'.'.join(str(p) for p in first['loc']) or 'body'}: {first['msg']}")
+    except StorageFull as error:
+        await request.respond_error(FULL, str(error))
     except (NoAnswer, NatsError) as error:
         await request.respond_error("503", str(error) or type(error).__name__)
     except Exception as error:  # noqa: BLE001 - one bad request must not end the service for all
@@ -78,7 +82,11 @@ async def _stop(service: object) -> None:
 
 
 class ControlClient:
-    """Asks as a principal. Every method raises NoAnswer when no host answers."""
+    """Asks as a principal.
+
+    Every method raises NoAnswer when no host answers, StorageFull when there is no room for what was asked, and RequestRefused
+    when that makes no sense.
+    """
 
     def __init__(self, connection: Connection, subjects: Subjects, principal: str) -> None:
         self._connection = connection
@@ -98,13 +106,45 @@ class ControlClient:
         return await self._ask("validate", request, SubmitReply)
 
     async def runs(self, run_id: str | None = None) -> RunsReply:
-        """One run, or the newest ones."""
+        """One run, or the newest ones and those from before that are unsettled."""
         verb = "status" if run_id else "list"
         return await self._ask(verb, _about(verb, run_id), RunsReply)
 
     async def abort(self, run_id: str, message: str = "") -> Done:
         """End a run and undo its faults. The reply says that it was asked for, not that it is done."""
         return await self._ask("abort", _about("abort", run_id, message), Done)
+
+    async def pause(self, run_id: str, note: str = "") -> Done:
+        """Let a run stand still, its faults undone. The reply says that it was asked for, not that it is done."""
+        return await self._ask("pause", _lever("pause", run_id, note), Done)
+
+    async def resume(self, run_id: str, note: str = "") -> Done:
+        """Let a paused run go on."""
+        return await self._ask("resume", _lever("resume", run_id, note), Done)
+
+    async def approve(self, run_id: str, note: str = "") -> Done:
+        """Let a run that waits at a gate start its phase."""
+        return await self._ask("approve", _lever("approve", run_id, note), Done)
+
+    async def reject(self, run_id: str, note: str = "") -> Done:
+        """End a run that waits at a gate."""
+        return await self._ask("reject", _lever("reject", run_id, note), Done)
+
+    async def resolve(self, run_id: str, fault: str | None = None, note: str = "") -> Done:
+        """Take down how what an unsafe run left was put right: one fault, or all. The verdict stays."""
+        return await self._ask("resolve", _lever("resolve", run_id, note, fault), Done)
+
+    async def hold(self, note: str = "") -> Done:
+        """Let no run start and no fault happen in the namespace, until `release`."""
+        return await self._ask("hold", LeverRequest(note=note), Done)
+
+    async def release(self, note: str = "") -> Done:
+        """Lift the hold."""
+        return await self._ask("release", LeverRequest(note=note), Done)
+
+    async def revert_all(self, note: str = "") -> RunsReply:
+        """End every open run and undo its faults. The runs that are asked to end, and those that left something before."""
+        return await self._ask("revert-all", LeverRequest(note=note), RunsReply)
 
     async def _ask(self, verb: str, body: Message, reply: type[R]) -> R:
         subject = self._subjects.control(verb, self._principal)
@@ -118,8 +158,18 @@ class ControlClient:
         if "Nats-Service-Error" in headers:
             if headers.get("Nats-Service-Error-Code") == "400":
                 raise RequestRefused(verb, headers["Nats-Service-Error"])
+            if headers.get("Nats-Service-Error-Code") == FULL:
+                raise StorageFull(headers["Nats-Service-Error"])
             raise NoAnswer(f"{verb}: {headers['Nats-Service-Error']}")
         return reply.model_validate_json(answer.data)
+
+
+def _lever(verb: str, run_id: str, note: str, fault: str | None = None) -> LeverRequest:
+    try:
+        return LeverRequest(run_id=run_id, note=note, fault=fault)
+    except ValidationError as error:
+        wrong = (fault, "fault", "fault") if fault is not None and error.errors()[0]["loc"] == ("fault",) else (run_id, "run_id", "run")
+        raise RequestRefused(verb, "{!r} cannot be the {} of a {}".format(*wrong)) from error
 
 
 def _about(verb: str, run_id: str | None, message: str = "") -> RunRequest:

@@ -10,11 +10,16 @@ BusError
 ├── StateUnusable          the state folder cannot hold state
 ├── TopologyDiffers        a stream, bucket or consumer exists with other settings
 ├── TopologyRefused        the bus does not create a stream or a consumer
+├── StorageFull            a stream takes nothing more; a retry helps once there is room
 ├── EventsUnreadable       a system's events are captured in a way that cannot be read whole
 ├── PermissionViolation    the bus does not allow us a subject
 ├── NamespaceMissing       no coordinator has run there in this namespace
 ├── ObjectMissing          an object store has no such object
-└── NameInvalid            an instance, a service or a namespace cannot have this name
+├── NameInvalid            an instance, a service or a namespace cannot have this name
+├── NameTaken              another instance has a name that derives from ours; a retry helps once it has left
+└── PartitionsInvalid      what is to be owned names no partitions
+
+LostRace                   another writer was first; no failure of the bus
 """
 
 from collections.abc import Sequence
@@ -79,8 +84,9 @@ class StateInUse(BusError):
 class StateUnusable(BusError):
     """The state folder cannot hold state."""
 
-    def __init__(self, folder: Path, why: str) -> None:
-        super().__init__(f"{folder} cannot hold state: {why}; choose another folder with --state")
+    def __init__(self, folder: Path, why: str, do: str = "") -> None:
+        """`do` is what helps beside another folder."""
+        super().__init__(f"{folder} cannot hold state: {why}; choose another folder with --state{f', or {do}' if do else ''}")
         self.folder = folder
         self.why = why
 
@@ -101,6 +107,18 @@ class TopologyRefused(BusError):
         super().__init__(f"the bus does not create {name}: {why}")
         self.name = name
         self.why = why
+
+
+class StorageFull(BusError):
+    """A stream takes nothing more; a retry helps once there is room.
+
+    What was asked is not done if the server refused it. If the server did not answer it may be, and the text says so.
+    """
+
+    def __init__(self, trouble: str) -> None:
+        """`trouble` is what `bus.room` says: which stream, which limit, and what to do."""
+        super().__init__(trouble)
+        self.trouble = trouble
 
 
 class EventsUnreadable(BusError):
@@ -146,3 +164,31 @@ class NameInvalid(BusError):
         super().__init__(f"{setting} cannot be {value!r}; {right}")
         self.setting = setting
         self.value = value
+
+
+class NameTaken(BusError):
+    """Another instance at work has a name that derives from ours as well. A retry helps once that one has left."""
+
+    def __init__(self, instance: str, other: str, what: str, name: str) -> None:
+        super().__init__(
+            f"SERVICE_INSTANCE_NAME cannot be {instance!r}: its {what} would be {name}, which is that of the instance {other!r} "
+            "at work here; choose a name that differs in more than case, or another namespace"
+        )
+        self.other = other
+        self.name = name
+
+
+class PartitionsInvalid(BusError):
+    """What a host is to own names no partitions."""
+
+    def __init__(self, text: str, count: int) -> None:
+        super().__init__(f"partitions cannot be {text!r}; use auto, or numbers from 0 to {count - 1} like 0-{count // 2 - 1},{count - 1}")
+        self.text = text
+
+
+class LostRace(Exception):
+    """Someone else wrote first, or owns the partition: what was decided no longer follows. Final; decide again from the newer journal."""
+
+    def __init__(self, subject: str, sequence: int) -> None:
+        super().__init__(f"another writer was first on {subject} (sequence {sequence})")
+        self.sequence = sequence

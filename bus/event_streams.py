@@ -15,7 +15,7 @@ from bus.connection import Connection
 from bus.errors import NoAnswer, TopologyRefused
 from bus.reading import OrderedReader, Stored
 from bus.subjects import widest
-from bus.topology import ensure_events_stream
+from bus.topology import ensure_events_stream, events_captors
 from messages.claims import ServiceEvent
 from messages.expressions import Bindings
 
@@ -82,6 +82,34 @@ class EventStreams:
         streams = await self.prepare(system, subjects)
         base = known if len(streams) == 1 else None
         return Following([_Source(self._connection, stream, filters, since, deliver, base) for stream, filters in streams.items()], since)
+
+    async def recall(self, system: str, subjects: Sequence[str], since: datetime, deliver: Deliver) -> list[str]:
+        """Read once what the streams hold now and was stored since an instant. Changes nothing; the subjects that no stream captures.
+
+        Raises:
+            NoAnswer: repeat it.
+            BusError: a stream cannot be read whole.
+        """
+        captors = await events_captors(self._connection.js, system, subjects)
+        streams: dict[str, list[str]] = {}
+        for subject, stream in captors.items():
+            if stream is not None:
+                streams.setdefault(stream, []).append(subject)
+        for stream, filters in streams.items():
+            await _recall(self._connection, stream, filters, since, deliver)
+        return [subject for subject, stream in captors.items() if stream is None]
+
+
+async def _recall(connection: Connection, stream: str, filters: list[str], since: datetime, deliver: Deliver) -> None:
+    def on_stored(stored: Stored) -> None:
+        if stored.at >= since:
+            deliver(stored.at, read_event(stored))
+
+    try:
+        last = (await connection.js.stream_info(stream)).state.last_seq
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        raise NoAnswer(f"ask about {stream}") from error
+    await OrderedReader(connection, stream, widest(filters), on_stored, since=since).read_until(last)
 
 
 class Following:

@@ -48,14 +48,14 @@ class Instance:
         return self.name.lower()
 
     @property
+    def derived(self) -> dict[str, str]:
+        """The names that no other instance may have too, each with what it is."""
+        return {"PostgreSQL schema": self.schema, "Redis namespace": self.redis_namespace}
+
+    @property
     def is_singleton(self) -> bool:
         """Whether it is the only instance of its service."""
         return self.key == self.service.lower()
-
-    @property
-    def durable_prefix(self) -> str:
-        """What the durable consumers of this instance alone start with."""
-        return self.key
 
     def client_name(self, host: str) -> str:
         """How one of its hosts is called in the server's list of connections."""

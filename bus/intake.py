@@ -12,9 +12,12 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from bus.cancelling import leave_if_cancelled
+from bus.archive import Archive, is_young
+from bus.cancelling import end, leave_if_cancelled
 from bus.connection import Connection
-from bus.journal import Guard, Journal, LostRace
+from bus.errors import BusError, LostRace
+from bus.journal import Guard, Journal
+from bus.share import Share
 from bus.topology import Names
 from messages.control import Finding, Rejected
 from messages.ids import derived_run_id, is_run_id, traceparent_of
@@ -24,10 +27,13 @@ from messages.values import TOKEN_PATTERN
 _log = structlog.get_logger()
 VARIABLES, SYSTEM, FILE, SPEED = "Scenario-Variables", "Scenario-System", "Scenario-File", "Scenario-Speed"
 """Headers that a publisher may set: a JSON object of texts, the name of a system, what findings call the document, how fast it runs."""
-_BATCH = 4
-"""How many are taken at once: all of them are decided within the time that a message may take."""
+REHEARSE = "Scenario-Rehearse"
+"""A header with `true` asks for all but the faults."""
 LARGE = 32 * 1024
 """Bytes from which a document is read in a thread, so that nothing else has to wait."""
+TRIES = 3
+"""How often a scenario is tried whose handling fails in a way that nobody has foreseen."""
+_REHEARSE = {"true": True, "false": False, "": False}
 KEY = re.compile(TOKEN_PATTERN)
 """What a key must be. The server routes others as well, and a run with such a key could not be written down."""
 
@@ -50,6 +56,8 @@ class Submission:
     """None: the header is not a JSON object of texts."""
     speed: float | None = 1.0
     """None: the header is no number."""
+    rehearse: bool | None = False
+    """None: the header is neither true nor false."""
 
 
 class Acceptor(Protocol):
@@ -60,26 +68,35 @@ class Acceptor(Protocol):
 
 
 class Intake:
-    """Feeds published scenarios to an acceptor, in the order of their stream."""
+    """Feeds published scenarios to an acceptor, those of one partition in the order of their stream."""
 
-    def __init__(self, connection: Connection, journal: Journal, acceptor: Acceptor) -> None:
+    def __init__(self, connection: Connection, journal: Journal, acceptor: Acceptor, share: Share) -> None:
+        """Takes the scenarios of the partitions in `share`."""
         self._connection = connection
         self._journal = journal
+        self._archive = Archive(journal)
         self._acceptor = acceptor
+        self._share = share
         self._names = Names(journal.subjects.namespace)
 
     async def run(self) -> None:
         """Take scenarios until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._take("scheduler"))
             tasks.create_task(self._take("rejector"))
+            taking: dict[int, asyncio.Task[None]] = {}
+            while True:
+                owned = self._share.owned & self._share.serving
+                for partition in owned - taking.keys():
+                    taking[partition] = tasks.create_task(self._take(f"scheduler-{partition}"))
+                await end([taking.pop(partition) for partition in taking.keys() - owned])
+                await self._share.changed.wait()
 
     async def _take(self, consumer: str) -> None:
         while True:
             subscription = await self._connection.js.pull_subscribe_bind(consumer=consumer, stream=self._names.scenarios)
             try:
                 await self._pull(consumer, subscription)
-            except (NatsError, OSError) as error:
+            except (NatsError, OSError, BusError) as error:
                 _log.info("intake.retry", consumer=consumer, error=str(error) or type(error).__name__)
             finally:
                 await _leave(subscription)
@@ -89,23 +106,43 @@ class Intake:
         while True:
             leave_if_cancelled()
             try:
-                messages = await subscription.fetch(_BATCH, timeout=5)
+                messages = await subscription.fetch(1, timeout=5)
             except TimeoutError:
                 continue
             for message in messages:
-                if consumer == "scheduler":
-                    await self._decide(message)
-                else:
+                if consumer == "rejector":
                     await self._reject(_unroutable(message, message.subject), "none", message)
+                else:
+                    await self._settle(message)
+
+    async def _settle(self, message: Msg) -> None:
+        """Decide; what fails at each of its tries is rejected: it must not come back for ever and keep the others waiting."""
+        try:
+            await self._decide(message)
+        except (NatsError, OSError, BusError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a border: one scenario must not stop all
+            _log.exception("intake.failed", subject=message.subject, sequence=message.metadata.sequence.stream)
+            if (message.metadata.num_delivered or 1) < TRIES:
+                return
+            await self._reject(_undecidable(message, type(error).__name__), "none", message)
 
     async def _decide(self, message: Msg) -> None:
         submission = self._read(message)
         if KEY.fullmatch(submission.key) is None:
             await self._reject(_unroutable(message, submission.subject), "none", message)
             return
+        if await self._is_repeated(submission):
+            _log.info("intake.repeated", run=submission.run)
+            await message.ack()
+            return
         decided = await self._accept(submission)
         if isinstance(decided, Rejected):
             await self._reject(decided, submission.key, message)
+            return
+        try:
+            await self._share.hold(submission.partition)
+        except LostRace:
             return
         guard = Guard(self._journal.subjects.of_actor(submission.partition, submission.run, "scheduler"), 0)
         try:
@@ -113,6 +150,10 @@ class Intake:
         except LostRace:
             _log.info("intake.repeated", run=submission.run)
         await message.ack()
+
+    async def _is_repeated(self, submission: Submission) -> bool:
+        """Whether it became a run so long ago that the stream may not know of it any more. A new one costs no question."""
+        return not is_young(submission.run, self._journal.clock.now()) and await self._archive.has(submission.run)
 
     async def _accept(self, submission: Submission) -> RunAccepted | Rejected:
         """What the acceptor says. A scenario on which it raises is rejected: it must not come back for ever and keep the others waiting."""
@@ -153,6 +194,7 @@ class Intake:
             system=headers.get(SYSTEM) or None,
             variables=_variables(headers.get(VARIABLES)),
             speed=_speed(headers.get(SPEED)),
+            rehearse=_REHEARSE.get(headers.get(REHEARSE, "false").strip().lower()),
         )
 
 
@@ -161,7 +203,7 @@ def _variables(header: str | None) -> dict[str, str] | None:
         return {}
     try:
         values = json.loads(header)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     plain = isinstance(values, dict) and all(isinstance(v, str) for v in values.values())
     return values if plain else None
@@ -179,6 +221,12 @@ def _unroutable(message: Msg, subject: str) -> Rejected:
     right = "publish it on <namespace>.scenarios.<key>; the key is one token of letters, digits, - and _"
     finding = Finding(file="scenario", line=1, column=1, what=what, right=right)
     return Rejected(subject=subject, sequence=message.metadata.sequence.stream, run_id=None, reason="unroutable", findings=(finding,))
+
+
+def _undecidable(message: Msg, error: str) -> Rejected:
+    finding = Finding(file="scenario", line=1, column=1, what=f"could not be taken: {error}")
+    subject = message.subject.encode(errors="replace").decode()
+    return Rejected(subject=subject, sequence=message.metadata.sequence.stream, run_id=None, reason="invalid", findings=(finding,))
 
 
 async def _leave(subscription: JetStreamContext.PullSubscription) -> None:

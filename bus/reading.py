@@ -20,6 +20,10 @@ _log = structlog.get_logger()
 _HEARTBEAT = 0.5
 _SILENCE = 1.6
 """Seconds without message or heartbeat after which the consumer is taken for lost."""
+_TICK = 0.2
+"""Seconds from one look at the consumer to the next."""
+_FIRST_PATIENCE, _LONGEST_PATIENCE = 0.5, 2.0
+"""Seconds that the answer to a new consumer may take: a cluster places some on a node that has just died, and then nobody answers."""
 _BATCH = 1000
 _SLICE = 0.005
 """Seconds after which a reader that has much to deliver lets others run: nats-py itself never pauses between two messages."""
@@ -67,6 +71,22 @@ class OrderedReader:
         self._delivery = 0
         """The consumer's own count of what it sent; a hole in it is a message that was lost on the way."""
         self._inbox = ""
+        self._patience = _FIRST_PATIENCE
+        self._until: int | None = None
+        self._drained = asyncio.Event()
+        """The stream holds nothing more for this reader, up to where it is to read."""
+
+    async def read_until(self, last: int) -> None:
+        """Read what the stream holds up to a sequence, or a little more; what is purged meanwhile is not waited for.
+
+        Raises:
+            DeliveryFailed: as `run`, in a group.
+        """
+        self._until = last
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self.run())
+            await self._drained.wait()
+            reading.cancel()
 
     async def run(self) -> None:
         """Read until cancelled.
@@ -107,12 +127,16 @@ class OrderedReader:
         else:
             config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self.sequence + 1}
         request = {"stream_name": self._stream, "action": "create", "config": config}
-        answer = await self._connection.nc.request(f"$JS.API.CONSUMER.CREATE.{self._stream}", json.dumps(request).encode(), timeout=2)
+        patience, self._patience = self._patience, min(self._patience * 2, _LONGEST_PATIENCE)
+        answer = await self._connection.nc.request(
+            f"$JS.API.CONSUMER.CREATE.{self._stream}", json.dumps(request).encode(), timeout=patience
+        )
         created = json.loads(answer.data)
         if "error" in created:
             raise ConsumerRefused(self._stream, str(created["error"].get("description")))
-        self._consumer, self._delivery = str(created["name"]), 0
+        self._consumer, self._delivery, self._patience = str(created["name"]), 0, _FIRST_PATIENCE
         self._heard = time.monotonic()
+        self._count(created.get("num_pending"))
         await self._ask()
 
     async def _ask(self) -> None:
@@ -122,14 +146,19 @@ class OrderedReader:
         await self._connection.nc.publish(subject, json.dumps(body).encode(), reply=self._inbox)
 
     async def _watch(self) -> None:
+        connected = self._connection.nc.stats["reconnects"]
         while not self._lost.is_set():
             try:
-                async with asyncio.timeout(_SILENCE / 2):
+                async with asyncio.timeout(_TICK):
                     await self._lost.wait()
             except TimeoutError:
                 if time.monotonic() - self._heard > _SILENCE:
                     _log.info("reader.silent", stream=self._stream, sequence=self.sequence)
                     return
+                if connected != (connected := self._connection.nc.stats["reconnects"]):
+                    await (
+                        self._ask()
+                    )  # the server forgot what was asked; a consumer that died with it is missed at once, and one elsewhere goes on
 
     async def _on_message(self, message: Msg) -> None:
         if message.subject != self._inbox and not message.reply.startswith("$JS.ACK."):
@@ -139,7 +168,7 @@ class OrderedReader:
         if status is not None:
             if status == "408" or (status == "409" and "Batch Completed" in str(message.headers)):
                 await self._ask()
-            elif status != "100":
+            elif status != "100" or self._is_owed():
                 self._lost.set()
             return
         consumer, delivery = _sent_by(message)
@@ -169,7 +198,16 @@ class OrderedReader:
                 self._lost.set()
                 return False
             self.sequence = stored.sequence
+        self._count(stored.pending)
         return True
+
+    def _count(self, pending: int | None) -> None:
+        if pending == 0 or (self._until is not None and self.sequence >= self._until):
+            self._drained.set()
+
+    def _is_owed(self) -> bool:
+        """Whether a consumer that has nothing to send ought to: what it counted was purged, and only a new one counts anew."""
+        return self._until is not None and not self._drained.is_set()
 
     async def _close(self, subscription: Subscription) -> None:
         with contextlib.suppress(NatsError, OSError):

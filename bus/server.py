@@ -103,13 +103,13 @@ class Server:
                     raise
                 failure = failed
             else:
-                (self._folder / "port").write_text(f"{port}\n")
+                self._write("port", f"{port}\n")
                 return
         raise failure
 
     async def _start(self, port: int) -> None:
         self._port = port
-        self._write_configuration()
+        self._write("nats-server.conf", self._configuration())
         command = [str(self._binary), "-c", str(self._folder / "nats-server.conf")]
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
@@ -152,7 +152,13 @@ class Server:
             return False
         return False
 
-    def _write_configuration(self) -> None:
+    def _write(self, name: str, text: str) -> None:
+        try:
+            (self._folder / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StateUnusable(self._folder, f"{error.strerror or error} ({self._folder / name})") from error
+
+    def _configuration(self) -> str:
         lines = [
             f"server_name: {_quoted(self._name)}",
             f"listen: {_quoted(f'{_in_url(self._host)}:{self._port}')}",
@@ -167,7 +173,7 @@ class Server:
             *(["  sync_interval: always"] if self._sync_always else []),
             "}",
         ]
-        (self._folder / "nats-server.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return "\n".join(lines) + "\n"
 
     def _log_tail(self) -> str:
         """The last lines that it wrote, from both its log and its standard error."""
@@ -241,7 +247,10 @@ async def _until_sole_user(folder: Path, lock: int) -> None:
 
 @contextmanager
 def _open_log(folder: Path) -> Iterator[int]:
-    log = os.open(folder / "nats-server.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        log = os.open(folder / "nats-server.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateUnusable(folder, f"{error.strerror or error} ({folder / 'nats-server.err'})") from error
     try:
         yield log
     finally:

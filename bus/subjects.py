@@ -40,10 +40,9 @@ class Subjects:
         """Every line of every journal."""
         return f"{self.namespace}.run.>"
 
-    @property
-    def due(self) -> str:
-        """Every timer that fires."""
-        return f"{self.namespace}.due.>"
+    def of_partition(self, partition: str) -> tuple[str, str]:
+        """Every line and every timer that fires in one partition; `*` for all of them."""
+        return f"{self.namespace}.run.{partition}.>", f"{self.namespace}.due.{partition}.>"
 
     def event(self, partition: int, run: str, actor: str, event: RunEvent) -> str:
         """Where this event of this run is stored."""
@@ -58,13 +57,17 @@ class Subjects:
         """Every line that one actor wrote in one run."""
         return f"{self.namespace}.run.{partition}.{run}.{actor}.>"
 
-    def of_entity(self, partition: int, run: str, actor: str, entity: str) -> str:
-        """Every line that one actor wrote about one entity of a run."""
-        return f"{self.namespace}.run.{partition}.{run}.{actor}.{entity}.>"
-
     def everywhere(self, actor: str, entity: str, type_name: str) -> str:
         """This event of every run."""
         return f"{self.namespace}.run.*.*.{actor}.{entity}.{type_name}"
+
+    def of_run_event(self, run: str, actor: str, entity: str, type_name: str) -> str:
+        """This event of one run."""
+        return f"{self.namespace}.run.*.{run}.{actor}.{entity}.{type_name}"
+
+    def timers_of(self, run: str) -> tuple[str, str]:
+        """Every timer of one run, those that have fired too."""
+        return f"{self.namespace}.timer.*.{run}.>", f"{self.namespace}.due.*.{run}.>"
 
     def timer(self, partition: int, run: str, actor: str, name: str) -> str:
         """The scheduled message of a timer."""
@@ -81,6 +84,10 @@ class Subjects:
     def rejected(self, key: str) -> str:
         """Where a scenario that could not be accepted ends."""
         return f"{self.namespace}.rejected.{key}"
+
+    def alive(self, host: str) -> str:
+        """What the host with this lease answers as long as it is connected."""
+        return f"{self.namespace}.alive.{host}"
 
     def control(self, verb: str, principal: str) -> str:
         """Where a principal asks for something."""

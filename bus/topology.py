@@ -37,7 +37,7 @@ class Names:
 
     @property
     def scenarios(self) -> str:
-        """The stream of scenarios that wait; its consumers are `scheduler` and `rejector`."""
+        """The stream of scenarios that wait; its consumers are `scheduler-0` and on, one for each partition, and `rejector`."""
         return f"{self.namespace}-SCENARIOS"
 
     @property
@@ -56,6 +56,11 @@ class Names:
         return f"{self.namespace}-instances"
 
     @property
+    def ownership(self) -> str:
+        """The KV bucket that says who owns which partitions."""
+        return f"{self.namespace}-ownership"
+
+    @property
     def systems(self) -> str:
         """The KV bucket of systems."""
         return f"{self.namespace}-systems"
@@ -69,6 +74,11 @@ class Names:
     def reports(self) -> str:
         """The object store of reports."""
         return f"{self.namespace}-reports"
+
+    @property
+    def archive(self) -> str:
+        """The object store of journals that were moved out of the stream."""
+        return f"{self.namespace}-archive"
 
 
 async def ensure_topology(js: JetStreamContext, namespace: str, *, replicas: int = 1) -> None:
@@ -94,12 +104,21 @@ async def ensure_events_stream(js: JetStreamContext, system: str, subjects: Sequ
     """
     audit = f"AUDIT-{system}"
     for _ in range(_ATTEMPTS):
-        captors = {subject: await _captor(js, subject, audit) for subject in subjects}
+        captors = await events_captors(js, system, subjects)
         missing = [subject for subject, captor in captors.items() if captor is None]
         if not missing:
             return {subject: captor for subject, captor in captors.items() if captor is not None}
         await _capture(js, audit, missing, replicas)
     raise TopologyRefused(audit, "others keep changing it; try again")
+
+
+async def events_captors(js: JetStreamContext, system: str, subjects: Sequence[str]) -> dict[str, str | None]:
+    """Which stream captures each of a system's subjects, None where none does. Changes nothing.
+
+    Raises:
+        EventsUnreadable: as `ensure_events_stream`.
+    """
+    return {subject: await _captor(js, subject, f"AUDIT-{system}") for subject in subjects}
 
 
 def _streams(namespace: str, replicas: int) -> list[Settings]:
@@ -126,9 +145,11 @@ def _streams(namespace: str, replicas: int) -> list[Settings]:
         ),
         _stream(names.rejected, [f"{namespace}.rejected.>"], **common, max_msgs=10_000, max_age=30 * _DAY),
         _bucket(names.instances, **common, subject_delete_marker_ttl=60 * _SECOND),
+        _bucket(names.ownership, **common),
         _bucket(names.systems, **common),
         _object_store(names.evidence, **common),
         _object_store(names.reports, **common),
+        _object_store(names.archive, **common),
     ]
 
 
@@ -138,15 +159,17 @@ def _consumers(namespace: str) -> list[Settings]:
         "ack_policy": "explicit",
         "replay_policy": "instant",
         "ack_wait": 2 * _SECOND,
-        "max_ack_pending": 256,
         "max_waiting": 512,
     }
+    in_order = {**common, "max_ack_pending": 1}
+    queues = [(f"scheduler-{partition}", f"{namespace}.queue.{partition}.>") for partition in range(PARTITIONS)]
     return [
-        {"durable_name": "scheduler", "name": "scheduler", "filter_subject": f"{namespace}.queue.>", **common},
+        *({"durable_name": name, "name": name, "filter_subject": queue, **in_order} for name, queue in queues),
         {
             "durable_name": "rejector",
             "name": "rejector",
             "filter_subjects": [f"{namespace}.scenarios", f"{namespace}.scenarios.>"],
+            "max_ack_pending": 256,
             **common,
         },
     ]

@@ -14,11 +14,11 @@ def examples(*lines: str) -> str:
     return "Examples:\n\n" + "\n\n".join(f"[cyan]{line}[/cyan]" for line in lines)
 
 
-def access_of(nats: str | None, state: Path | None, instance: str | None = None) -> "Access":
+def access_of(nats: str | None, state: Path | None, instance: str | None = None, partitions: str | None = None) -> "Access":
     """Where the command finds its coordinator."""
     from cli.access import access
 
-    return access(nats, state, instance)
+    return access(nats, state, instance, partitions)
 
 
 def end(code: int) -> None:

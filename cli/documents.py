@@ -13,6 +13,7 @@ from scenarios.library import find_scenario, library_directory
 from scenarios.loader import Resolved, resolve
 from scenarios.reading import read
 from scenarios.systems import kind_of, load_systems, read_file, sheets, system_of
+from scenarios.vocabulary import ASSERTIONS, Assertions, assertions_in, assertions_of, load_vocabularies
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Documents:
     """The text of the file that `--system` named."""
     variables: Mapping[str, str] = field(default_factory=dict)
     speed: float = 1.0
+    vocabularies: Mapping[str, Assertions] | None = None
+    """All Assertions documents that are known here; None for those of the library."""
+    rehearse: bool = False
+    """All but the faults."""
 
     def resolved(self, seed: int = 0) -> Resolved:
         """Scenario and system with nothing left to look up; random plans without a seed are drawn with this one.
@@ -38,6 +43,7 @@ class Documents:
             self.text,
             file=self.file,
             systems=self.systems,
+            vocabularies=self.vocabularies,
             system=self.system,
             variables=dict(self.variables),
             allow_systems=True,
@@ -48,7 +54,14 @@ class Documents:
     def request(self, *, with_system: bool) -> SubmitRequest:
         """To hand them to a coordinator, the system's file with them if the coordinator does not have it."""
         document = f"{self.text}\n---\n{self.system_text}" if with_system and self.system_text else self.text
-        return SubmitRequest(document=document, file=self.file, system=self.system, variables=dict(self.variables), speed=self.speed)
+        return SubmitRequest(
+            document=document,
+            file=self.file,
+            system=self.system,
+            variables=dict(self.variables),
+            speed=self.speed,
+            rehearse=self.rehearse,
+        )
 
 
 def load(scenario: str, system: str | None, systems: Path | None, variables: Mapping[str, str], speed: float = 1.0) -> Documents:
@@ -58,11 +71,12 @@ def load(scenario: str, system: str | None, systems: Path | None, variables: Map
         DocumentErrors: a file cannot be read, or a system has mistakes.
     """
     text, file = find_scenario(scenario)
-    known = load_systems(systems or library_directory())
+    known, words = load_systems(systems or library_directory()), load_vocabularies(systems or library_directory())
     if system is None or not looks_like_file(system):
-        return Documents(text, file, system, known, variables=variables, speed=speed)
+        return Documents(text, file, system, known, variables=variables, speed=speed, vocabularies=words)
     own, system_text = load_system_file(Path(system))
-    return Documents(text, file, own.name, {**known, own.name: own}, system_text, variables, speed)
+    words |= assertions_in(system_text, system, [])
+    return Documents(text, file, own.name, {**known, own.name: own}, system_text, variables, speed, words)
 
 
 def systems_of(system: str | None, systems: Path | None) -> dict[str, System]:
@@ -100,8 +114,11 @@ def load_system_file(file: Path) -> tuple[System, str]:
     found: list[System] = []
     findings += reading.findings
     for sheet in sheets(reading.documents, str(file), reading.findings):
-        if kind_of(sheet) == "System" and (system := system_of(sheet)) is not None:
+        kind = kind_of(sheet)
+        if kind == "System" and (system := system_of(sheet)) is not None:
             found.append(system)
+        elif kind == ASSERTIONS:
+            assertions_of(sheet)
         findings += sheet.findings
     if not findings and len(found) != 1:
         right = "--system names a file with one document of kind: System"

@@ -3,6 +3,7 @@
 import asyncio
 import json as jsonlib
 import sys
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
@@ -11,7 +12,8 @@ from rich.markup import escape
 
 from bus.errors import NoAnswer, ObjectMissing
 from bus.objects import ObjectStore
-from cli.access import on_terminal
+from bus.patience import asked_again
+from cli.access import LOOK_LIMIT, on_terminal
 from cli.errors import Exit
 from cli.following import REPORT_LIMIT, Following
 from cli.narrating import MARKS, short, shown
@@ -32,7 +34,7 @@ async def download(store: ObjectStore, artefacts: tuple[Artefact, ...], folder: 
     found: dict[str, Path] = {}
     for artefact in artefacts:
         try:
-            data = await store.get(artefact.name)
+            data = await asked_again(partial(store.get, artefact.name), f"fetch {artefact.name}", LOOK_LIMIT)
         except (ObjectMissing, NoAnswer) as error:
             complain(f"no {artefact.format} report: {error}")
             continue
@@ -66,6 +68,7 @@ def as_json(followed: Following, finished: RunFinished, reports: dict[str, Path]
         "run_id": followed.run,
         "scenario": state.scenario.name,
         "system": state.system.name,
+        "rehearsal": state.rehearsal,
         "verdict": str(finished.verdict),
         "reason": str(finished.reason) if finished.reason else None,
         "message": finished.message,
@@ -85,7 +88,8 @@ def _as_lines(followed: Following, finished: RunFinished, reports: dict[str, Pat
     took = f" ({shown(followed.progress.elapsed(at))})" if at else ""
     message = finished.message if on_terminal() else short(finished.message, ONCE_MORE)
     reason = f" ({finished.reason})" if finished.reason else ""
-    console.print(f"\n[{style}]{MARKS[finished.verdict]} {finished.verdict.upper()}[/]{reason}  {escape(message)}{took}")
+    rehearsal = " in rehearsal" if state.rehearsal else ""
+    console.print(f"\n[{style}]{MARKS[finished.verdict]} {finished.verdict.upper()}[/]{rehearsal}{reason}  {escape(message)}{took}")
     missing = not_reached(state) if state.first_phase_started is not None else ()
     if missing:
         named = f"{', '.join(missing[:NAMED])}{' …' if len(missing) > NAMED else ''}"

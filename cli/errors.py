@@ -28,8 +28,8 @@ class CliError(Exception):
 
 
 class DocumentInvalid(CliError):
-    """A document has mistakes: a line each."""
+    """A document has mistakes: a line each, and perhaps what helps against all of them."""
 
-    def __init__(self, findings: tuple[Finding, ...]) -> None:
-        super().__init__("\n".join(str(finding) for finding in findings))
+    def __init__(self, findings: tuple[Finding, ...], do: str = "") -> None:
+        super().__init__("\n".join(str(finding) for finding in findings), do)
         self.findings = findings

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Iterator
 
-from bus.errors import BusError, NameInvalid, RequestRefused, StateUnusable
+from bus.errors import BusError, NameInvalid, NameTaken, RequestRefused, StateUnusable
 from cli.errors import CliError, Exit
 from cli.output import complain
 from deploy.errors import DeployError, SettingsInvalid
@@ -35,7 +35,7 @@ def _code(error: BaseException) -> Exit | None:
     match error:
         case CliError():
             return error.code
-        case DeployError() | DocumentErrors() | NameInvalid() | RequestRefused() | StateUnusable():
+        case DeployError() | DocumentErrors() | NameInvalid() | NameTaken() | RequestRefused() | StateUnusable():
             return Exit.INVALID
         case BusError():
             return Exit.UNREACHABLE

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from actors.summaries import run_ids
+from bus.archive import Archive
 from bus.cancelling import end
 from bus.journal import Line
-from cli.access import Bus
+from bus.patience import asked_again
+from cli.access import LOOK_LIMIT, Bus
 from cli.errors import CliError, Exit
 from cli.progress import Progress
 from messages.judgements import Artefact
-from messages.run_events import RunAccepted, RunFinished
+from messages.run_events import RunFinished
 from runs.state import RunState
 
 ACCEPT_LIMIT = 30.0
@@ -85,7 +88,9 @@ class Following:
 async def following(bus: Bus, progress: Progress, show: Show) -> AsyncIterator[Following]:
     """Read the run from its first line while the block lasts."""
     found = Following(progress.state.id, progress)
-    reader = bus.journal.follow(0, lambda line: found.take(line, show), run=found.run, due=False)
+    reader = bus.journal.follow(0, lambda line: found.take(line, show), run=found.run)
+    for line in await asked_again(lambda: Archive(bus.journal).moved(found.run), f"look up {found.run}", LOOK_LIMIT):
+        found.take(line, show)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(reader.run())
         try:
@@ -100,7 +105,7 @@ async def find_run(bus: Bus, wanted: str) -> str:
     Raises:
         CliError: there is no such run, or several.
     """
-    runs = sorted(await bus.journal.runs_with("scheduler", "run", RunAccepted.type_name()))
+    runs = await asked_again(lambda: run_ids(bus.journal), "list the runs", LOOK_LIMIT)
     if wanted == "last" and runs:
         return runs[-1]
     found = [run for run in runs if run == wanted] or [run for run in runs if run.startswith(wanted)]

@@ -8,7 +8,9 @@ import typer
 
 from cli import options
 from cli.calling import access_of, end, examples
+from cli.levers import app as levers
 from cli.looking import app as looking
+from cli.past import app as past
 
 HELP = """Runs chaos scenarios against a system of services and proves what happened.
 
@@ -29,6 +31,7 @@ Follow = Annotated[bool, typer.Option("--follow", help="Show the run until it is
         "test-coordinator run my-scenario.yaml --json > result.json",
         "test-coordinator run restart-during-trading --nats nats://10.0.0.5:4222",
         "test-coordinator run my-scenario.yaml --dry-run",
+        "test-coordinator run my-scenario.yaml --rehearse",
         "test-coordinator run stablecoin-depeg --speed 3600",
         "test-coordinator run resilience --reports reports",
     )
@@ -45,6 +48,7 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
     speed: options.Speed = 1.0,
     *,
     dry_run: options.DryRun = False,
+    rehearse: options.Rehearse = False,
     json: options.Json = False,
 ) -> None:
     """Run a scenario and say what it came to. Without --nats everything runs in this process.
@@ -56,7 +60,8 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
     from scenarios.library import find_suite
 
     suite = find_suite(scenario)
-    request = RunRequest(scenario if suite is None else str(suite), system, systems, options.parse_variables(var), reports, speed)
+    name = scenario if suite is None else str(suite)
+    request = RunRequest(name, system, systems, options.parse_variables(var), reports, speed, rehearse)
     if suite is not None:
         from cli.suite import suite_command
 
@@ -70,6 +75,7 @@ def run(  # noqa: PLR0913, PLR0917  each is an option
     epilog=examples(
         "test-coordinator serve",
         "test-coordinator serve --actors observer,validator --nats nats://10.0.0.5:4222 --instance test-coordinator-Chaos1",
+        "test-coordinator serve --partitions 0-3 --nats nats://10.0.0.5:4222",
         "HTTP_PORT=8088 test-coordinator serve --systems /etc/test-coordinator/systems",
     )
 )
@@ -79,11 +85,12 @@ def serve(
     nats: options.Nats = None,
     state: options.State = None,
     instance: options.Instance = None,
+    partitions: options.Partitions = None,
 ) -> None:
     """Run actors until SIGTERM or SIGINT. Open runs are then aborted, undone and reported first; a second signal leaves at once."""
     from cli.serve import serve_command
 
-    end(serve_command(actors, systems, access_of(nats, state, instance)))
+    end(serve_command(actors, systems, access_of(nats, state, instance, partitions)))
 
 
 @app.command(
@@ -101,13 +108,14 @@ def submit(  # noqa: PLR0913  each is an option
     speed: options.Speed = 1.0,
     *,
     follow: Follow = False,
+    rehearse: options.Rehearse = False,
     reports: options.Reports = options.DEFAULT_REPORTS,
     json: options.Json = False,
 ) -> None:
     """Hand a scenario to a running coordinator and print the run's id."""
     from cli.run import RunRequest, submit_command
 
-    request = RunRequest(scenario, system, None, options.parse_variables(var), reports, speed)
+    request = RunRequest(scenario, system, None, options.parse_variables(var), reports, speed, rehearse)
     end(submit_command(request, access_of(nats, state), follow=follow, json=json))
 
 
@@ -140,13 +148,13 @@ def list_(nats: options.Nats = None, state: options.State = None, tag: options.T
 
 @app.command(epilog=examples("test-coordinator status", "test-coordinator status last --json"))
 def status(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id or `last`; without it, all open runs.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id or `last`; without it, whatever is open.")] = None,
     nats: options.Nats = None,
     state: options.State = None,
     *,
     json: options.Json = False,
 ) -> None:
-    """Say where a run is, or which runs are open."""
+    """Say where a run is; without one what is open and what it waits for, what was left disturbed, and whether everything is held."""
     from cli.runs import status_command
 
     end(status_command(run, access_of(nats, state), json=json))
@@ -166,21 +174,6 @@ def watch(run: options.RunId, nats: options.Nats = None, state: options.State = 
     from cli.runs import wait_command
 
     end(wait_command(run, access_of(nats, state), json=json, quiet=False))
-
-
-@app.command(epilog=examples("test-coordinator abort last", "test-coordinator abort last --message 'wrong environment'"))
-def abort(
-    run: options.RunId,
-    message: Annotated[str, typer.Option("--message", metavar="TEXT", help="Why; it is in the report.")] = "",
-    nats: options.Nats = None,
-    state: options.State = None,
-    *,
-    json: options.Json = False,
-) -> None:
-    """End a run now; its faults are undone."""
-    from cli.runs import abort_command
-
-    end(abort_command(run, message, access_of(nats, state), json=json))
 
 
 @app.command(
@@ -214,6 +207,8 @@ def health(nats: options.Nats = None, state: options.State = None, *, json: opti
     end(health_command(access_of(nats, state), json=json))
 
 
+app.add_typer(past)
+app.add_typer(levers)
 app.add_typer(looking)
 
 

@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 from messages import fault_events, link_events, observations, run_events
+from messages.control_events import ResolveRequested
 from messages.events import Recorded, RunEvent
-from messages.fault_events import ActionDone, ActionFailed, ActionRefused, HandlerFailed
+from messages.fault_events import ActionDone, ActionFailed, ActionRefused, HandlerFailed, OwnerChanged
 from messages.judgements import AssertionJudged, ReportPublished
+from messages.pause_events import GateClosed, GateOpened, RunPausing, RunResumed
+from messages.rehearsal_events import FaultRehearsalEnded, FaultRehearsed
 from messages.run_events import ActionExpired, AssertionExpired
 from messages.values import format_duration
-from messages.verdicts import Verdict
+from messages.verdicts import Control, Verdict
+from runs.rehearsals import WORDS
 from runs.windows import STEADY
 
 MARKS = {
@@ -18,6 +22,7 @@ MARKS = {
     Verdict.ABORTED: "■",
     Verdict.UNSAFE: "‼",
 }
+_CONTROLS: dict[Control, str] = {"vacuous": "∅ vacuous", "needs_fault": "✓", "control": "-"}
 AT_THE_END = 120
 """Letters of a verdict's message in the line that says it: what it is about was told in full when it happened."""
 _STEADY = {
@@ -30,7 +35,14 @@ _STEADY = {
 def narrate(recorded: Recorded[RunEvent]) -> str | None:
     """The event in words, without its time; None for summaries and inner steps."""
     event = recorded.event
-    return _of_run(event) or _of_fault(event) or _of_service(event) or _of_claim(event)
+    if isinstance(event, OwnerChanged):
+        return f"! {recorded.actor}: taken over by host {event.host} of {event.instance}"
+    return _of_run(event) or _of_people(event, recorded.run) or _of_fault(event) or _of_service(event) or _of_claim(event)
+
+
+def mark_of(verdict: Verdict, control: Control | None) -> tuple[str, str]:
+    """The sign of a judgement and, in a rehearsal, what it means in words."""
+    return (MARKS[verdict], "") if control is None else (_CONTROLS[control], WORDS[control])
 
 
 def shown(span: timedelta) -> str:
@@ -55,12 +67,18 @@ def named(assertion: str) -> str:
     return assertion
 
 
+def standing(stage: str, words: str) -> str:
+    """Why a run stands still, as one says it of a run at this stage."""
+    return {"waiting": f"waits: {words}", "gate": f"waits at {words}"}.get(stage, words)
+
+
 def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
     match event:
         case run_events.RunAccepted():
-            return f"run accepted: {event.scenario.name} on {event.system.name}"
+            rehearsal = ", a rehearsal: all but its faults" if event.rehearsal else ""
+            return f"run accepted: {event.scenario.name} on {event.system.name}{rehearsal}"
         case run_events.RunWaiting():
-            return f"waiting for run {event.behind}: {event.why}"
+            return f"waiting: {event.why}"
         case run_events.ServicesRequested():
             count = sum(len(level) for level in event.levels)
             return f"starting {count} service{'s' if count != 1 else ''}"
@@ -83,13 +101,46 @@ def _of_run(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
             return None
 
 
+def _of_people(event: RunEvent, run: str) -> str | None:  # noqa: PLR0911  one per event
+    """Where the run stands still, and who lets it go on."""
+    match event:
+        case RunPausing():
+            word = "paused" if event.why == "pause" else "held, as all runs are,"
+            return f"‖ {word} by {event.by}{_noted(event.note)}"
+        case RunResumed():
+            return f"▸ resumed by {event.by}"
+        case GateOpened():
+            who = f"{' or '.join(event.approve)} may answer" if event.approve else "anybody may answer"
+            return f"‖ gate before {event.phase}: {event.ask}  ({who}: test-coordinator approve {run}, or reject)"
+        case GateClosed(outcome="approved" | "rejected"):
+            mark = "✓" if event.outcome == "approved" else "✗"
+            return f"{mark} gate before {event.phase}: {event.outcome} by {event.by}{_noted(event.note)}"
+        case GateClosed():
+            why = "nobody answered in time" if event.outcome == "expired" else "not asked any more, the run stops"
+            return f"? gate before {event.phase}: {why}"
+        case ResolveRequested():
+            return f"✓ {event.fault or 'what was left'}: resolved by {event.principal}{_noted(event.note)}"
+        case _:
+            return None
+
+
+def _noted(note: str) -> str:
+    return f": {note}" if note else ""
+
+
 def _of_fault(event: RunEvent) -> str | None:  # noqa: C901, PLR0911, PLR0912  one per event
     match event:
         case run_events.ActionRequested():
             told = "".join(f", {name} {value}" for name, value in event.action.parameters.items())
             return f"{event.fault_id}: {event.action.action} {event.target}{told}"
         case run_events.TargetResolved():
-            return f"{event.action_id}: chose {', '.join(event.chosen) or 'none'} of {', '.join(event.candidates)}"
+            spared = f" ({', '.join(event.protected)} protected)" if event.protected else ""
+            return f"{event.action_id}: chose {', '.join(event.chosen) or 'none'} of {', '.join(event.candidates) or 'none'}{spared}"
+        case FaultRehearsed():
+            told = "".join(f", {name} {value}" for name, value in event.action.parameters.items())
+            return f"{event.fault_id}: {event.action.action} {event.target}{told} (rehearsed: nothing is disturbed)"
+        case FaultRehearsalEnded():
+            return f"{event.fault_id}: its rehearsal is over"
         case fault_events.FaultInjected():
             return f"{event.fault_id}: injected in {shown(event.took)}"
         case fault_events.FaultEffective():
@@ -141,7 +192,8 @@ def _of_service(event: RunEvent) -> str | None:  # noqa: PLR0911  one per event
 def _of_claim(event: RunEvent) -> str | None:
     match event:
         case AssertionJudged():
-            return f"{MARKS[event.verdict]} {named(event.assertion)}: {event.message}"
+            mark, control = mark_of(event.verdict, event.control)
+            return f"{mark} {named(event.assertion)}:{f' {control};' if control else ''} {event.message}"
         case AssertionExpired():
             return f"? {named(event.assertion)}: {event.message}"
         case _:

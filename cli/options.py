@@ -48,8 +48,25 @@ State = Annotated[
 Instance = Annotated[
     str | None, typer.Option("--instance", metavar="NAME", help="Name of this instance (SERVICE_INSTANCE_NAME).", rich_help_panel=BUS)
 ]
+Partitions = Annotated[
+    str | None,
+    typer.Option(
+        "--partitions",
+        metavar="auto|0-3",
+        help="Which runs this host takes: its even part, or those of these numbers.",
+        rich_help_panel=BUS,
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only print what would be done, when and to what; nothing is started.", rich_help_panel=RUNNING)
+]
+Rehearse = Annotated[
+    bool,
+    typer.Option(
+        "--rehearse",
+        help="Do all but the faults: claims about a fault that pass without it are vacuous, and are shown so.",
+        rich_help_panel=RUNNING,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.", rich_help_panel=OUTPUT)]
 Reports = Annotated[Path, typer.Option("--reports", metavar="DIR", help="Reports are put in DIR/<run>.", rich_help_panel=OUTPUT)]

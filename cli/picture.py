@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.narrating import MARKS, named, narrate, shown
+from cli.narrating import MARKS, mark_of, named, narrate, shown, standing
 from cli.progress import Disturbance, Progress, moments
 from messages.claims import summary_of
 from messages.verdicts import Verdict
 from runs.faults import ActionState
+from runs.rehearsals import WORDS
 from runs.report_claims import targets_of
 from runs.state import AssertionState
 
@@ -22,7 +23,13 @@ COLOURS = {
     Verdict.ABORTED: "magenta",
     Verdict.UNSAFE: "bold white on red",
 }
-_STAGES = {"waiting": ("·", "dim"), "running": ("▶", "bold cyan"), "done": ("✓", "green"), "cut": ("✗", "yellow")}
+_STAGES = {
+    "waiting": ("·", "dim"),
+    "running": ("▶", "bold cyan"),
+    "still": ("‖", "bold yellow"),
+    "done": ("✓", "green"),
+    "cut": ("✗", "yellow"),
+}
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 _BAR = 20
 _STEP = timedelta(seconds=1)
@@ -39,10 +46,7 @@ def draw(progress: Progress, now: datetime, *, width: int = 160, height: int = 2
         return Group(_header(progress, now), Text("waiting to be accepted", style="dim"))
     now = min(now, state.finished_at) if state.finished_at is not None else now
     top = [_header(progress, now), _so_far(progress), *_stages(progress, now, width)]
-    if state.waiting is not None and state.started is None:
-        top.append(Text(f"waiting for run {state.waiting.behind}: {state.waiting.why}", style="yellow"))
-    if state.aborting is not None and state.finished is None:
-        top.append(Text(f"aborting: {state.aborting.message}", style="magenta"))
+    top += _stands(progress, now, width)
     left = [("disturbed", _disturbed(progress, now)), ("assertions", _claims(progress))]
     right = [("services", _services(progress, now, width))]
     room = max(height - len(top), 4)
@@ -57,6 +61,26 @@ def draw(progress: Progress, now: datetime, *, width: int = 160, height: int = 2
     parts = [*left, *right]
     news = min(_news(progress), max(room // 4, 2))
     return Group(*_clipped(top), *_parts(parts, room - news - 1), *_latest(progress, news))
+
+
+def _stands(progress: Progress, now: datetime, width: int) -> list[Text]:
+    """Why it does not go on, and what a person may do about it."""
+    state = progress.state
+    if state.finished is not None:
+        told = f"left disturbed: {', '.join(state.left)}; `test-coordinator resolve {state.id} --note TEXT{progress.given}`"
+        return [Text(told, "red")] if state.left else []
+    if state.aborting is not None:
+        return [Text(f"aborting: {state.aborting.message}", style="magenta")]
+    waits = state.waits_for()
+    if not waits:
+        return []
+    gate = state.standing.gate
+    left = f"  ({shown(max(gate.asked.until - now, timedelta()))} left)" if gate is not None and state.stage_name() == "gate" else ""
+    do = {"paused": (f"resume {state.id}",), "gate": (f"approve {state.id}", f"reject {state.id}")}.get(state.stage_name(), ())
+    do = ("release",) if state.standing.paused is not None and state.standing.paused.why == "hold" else do
+    lines = [Text(f"‖ {standing(state.stage_name(), waits)}{left}", style="bold yellow")]
+    lines += [Text(f"  test-coordinator {each}{progress.given}", style="yellow") for each in do]
+    return [line for text in lines for line in text.wrap(Console(width=width), width)]
 
 
 def _clipped(lines: Sequence[Text]) -> list[Text]:
@@ -81,7 +105,13 @@ def _parts(parts: Sequence[tuple[str, list[Text]]], room: int) -> list[Text]:
 def _header(progress: Progress, now: datetime) -> Text:
     state = progress.state
     name = state.scenario.name if state.accepted else "…"
-    return Text.assemble((name, "bold"), f"  run {state.id}  ", (shown(progress.elapsed(now)), "cyan"), f"  {state.stage_name()}")
+    return Text.assemble(
+        (name, "bold"),
+        f"  run {state.id}  ",
+        (shown(progress.elapsed(now)), "cyan"),
+        f"  {state.stage_name()}",
+        *([("  rehearsal: no fault happens", "bold yellow")] if state.rehearsal else []),
+    )
 
 
 def _so_far(progress: Progress) -> Text:
@@ -89,16 +119,26 @@ def _so_far(progress: Progress) -> Text:
     state = progress.state
     if state.finished is not None:
         verdict = state.finished.verdict
-        return Text.assemble((f"{MARKS[verdict]} {verdict.upper()}", COLOURS[verdict]), f"  {state.finished.message}")
+        rehearsal = " in rehearsal" if state.rehearsal else ""
+        return Text.assemble((f"{MARKS[verdict]} {verdict.upper()}{rehearsal}", COLOURS[verdict]), f"  {state.finished.message}")
     claims = [c for c in progress.claims().values() if c is not None and c.verdict is not None]
     judged = f"{len(claims)} of {len(progress.claims())} assertions judged"
     if any(fault.revert_failed for fault in progress.faults().values()):
         return Text.assemble(("‼ UNSAFE so far", COLOURS[Verdict.UNSAFE]), "  a fault could not be undone")
-    worst = max((c.verdict for c in claims if c.verdict is not None), key=lambda v: v.rank, default=Verdict.PASSED)
+    worst = max((weight for c in claims if (weight := _weight(c)) is not None), key=lambda v: v.rank, default=Verdict.PASSED)
     if worst is Verdict.PASSED:
         return Text.assemble(("so far nothing against it", "green" if claims else "dim"), f"  {judged}")
-    first = next(c for c in claims if c.verdict is worst)
-    return Text.assemble((f"{MARKS[worst]} {worst} so far", COLOURS[worst]), f"  {named(first.id)}: {first.message}  ", (judged, "dim"))
+    first = next(c for c in claims if _weight(c) is worst)
+    vacuous = f"{WORDS['vacuous']}; " if first.control == "vacuous" else ""
+    told = f"  {named(first.id)}: {vacuous}{first.message}  "
+    return Text.assemble((f"{MARKS[worst]} {worst} so far", COLOURS[worst]), told, (judged, "dim"))
+
+
+def _weight(claim: AssertionState) -> Verdict | None:
+    """What a judgement does to the run: in a rehearsal not always what it says."""
+    if claim.control is None:
+        return claim.verdict
+    return Verdict.INCONCLUSIVE if claim.control == "vacuous" else Verdict.PASSED
 
 
 def _stages(progress: Progress, now: datetime, width: int) -> list[Text]:
@@ -133,6 +173,7 @@ def _disturbed(progress: Progress, now: datetime) -> list[Text]:
     refused = [(name, fault.message) for name, fault in progress.faults().items() if fault.outcome not in {None, "done"}]
     found += [Text.assemble("  ", (f"✗ {name}: {message}", "red")) for name, message in refused]
     found += [_over(fault) for fault in reversed(over)]
+    found += [_rehearsed(fault) for fault in progress.faults().values() if fault.rehearsed is not None]
     return found or [Text("  nothing", "dim")]
 
 
@@ -142,6 +183,12 @@ def _over(fault: ActionState) -> Text:
     for moment in moments(fault)[1:]:
         text.append(f" {moment.name} +{shown(moment.after)}", "dim")
     return text
+
+
+def _rehearsed(fault: ActionState) -> Text:
+    """A fault that would be, or have been."""
+    how = "its rehearsal is over" if fault.rehearsal_ended is not None else "rehearsed now, nothing is disturbed"
+    return Text(f"  ◇ {fault.request.fault_id}: {fault.request.action.action} {fault.request.target}  {how}", "dim")
 
 
 def _disturbance(one: Disturbance, now: datetime) -> Text:
@@ -166,7 +213,7 @@ def _disturbance(one: Disturbance, now: datetime) -> Text:
 def _claims(progress: Progress) -> list[Text]:
     """Those that are decided against first, then the open ones, the passed ones last."""
     order = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, None: 2, Verdict.PASSED: 4}
-    claims = sorted(progress.claims().items(), key=lambda item: order.get(item[1].verdict, 0) if item[1] else 3)
+    claims = sorted(progress.claims().items(), key=lambda item: order.get(_weight(item[1]), 0) if item[1] else 3)
     return [_claim(progress, name, claim) for name, claim in claims]
 
 
@@ -174,8 +221,10 @@ def _claim(progress: Progress, name: str, claim: AssertionState | None) -> Text:
     if claim is None:
         return Text(f"  · {named(name)}  not open yet", "dim")
     if claim.verdict is not None:
-        style = COLOURS[claim.verdict]
-        return Text.assemble("  ", (f"{MARKS[claim.verdict]} {named(name)}", style), (f"  {claim.message}", "dim"))
+        (mark, words), style = mark_of(claim.verdict, claim.control), COLOURS[_weight(claim) or claim.verdict]
+        return Text.assemble(
+            "  ", (f"{mark} {named(name)}", style), (f"  {words}; {claim.message}" if words else f"  {claim.message}", "dim")
+        )
     return Text.assemble("  ", (f"… {name}", "cyan"), f"  {_seen(progress, name) or summary_of(claim.claim, targets_of(progress.state))}")
 
 

@@ -39,6 +39,7 @@ def lines_of(plan: Plan) -> Iterator[str]:
     for phase in plan.phases:
         yield ""
         yield _title(phase)
+        yield from _gate(phase)
         for action in phase.actions:
             yield from _action_lines(action)
         yield from (f"  claim  {_claim_line(claim)}" for claim in phase.claims)
@@ -74,6 +75,14 @@ def _title(phase: PlannedPhase) -> str:
     length = _span(phase.duration) if phase.duration is not None else "until its last action is over"
     about = "".join(f"; {text}" for text in (phase.description, phase.drawn) if text)
     return f"+{_span(phase.offset)}  phase {phase.name}, {length}{about}"
+
+
+def _gate(phase: PlannedPhase) -> Iterator[str]:
+    gate = phase.gate
+    if gate is not None:
+        who = " or ".join(gate.approve) or "anybody"
+        otherwise = {"abort": "the run is aborted", "continue": "the phase starts"}[gate.otherwise]
+        yield f"  gate   asks first “{gate.ask}”; {who} may answer; if nobody does within {_span(gate.timeout)}, {otherwise}"
 
 
 def _action_lines(action: PlannedAction) -> Iterator[str]:
@@ -115,6 +124,7 @@ def _drawn(plan: Plan) -> Iterator[Table | str]:
     yield from (escape(line) for line in more)
     for phase in plan.phases:
         yield f"\n[bold cyan]{escape(_title(phase))}[/bold cyan]"
+        yield from (escape(line) for line in _gate(phase))
         yield from _tables(phase.actions, phase.claims)
     for title, actions, claims in _tail(plan):
         yield f"\n[bold cyan]{title}[/bold cyan]"

@@ -3,12 +3,13 @@
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 
 from messages.events import Recorded, RunEvent
 from messages.needs import disturbed
 from messages.observations import EventCounted, EventMatched, ServiceDown, ServiceUp
 from messages.run_events import PhaseStarted
-from messages.verdicts import Verdict
+from messages.verdicts import Control, Verdict
 from runs.faults import ActionState
 from runs.state import AssertionState, RunState
 
@@ -45,7 +46,9 @@ class Disturbance:
 class Progress:
     """Grows with every line of one run's journal."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, given: str = "") -> None:
+        """`given` is how the user said where the coordinator is, for commands that are named to them."""
+        self.given = given
         self.state = RunState(run)
         self.services: dict[str, bool] = {}
         """Whether each service was healthy when it was last looked at."""
@@ -132,7 +135,7 @@ class Progress:
         if action.for_ is not None:
             return fault.injected + action.for_ if fault.injected is not None else None
         stage, bound = self.state.stages.get(fault.request.phase), self.bounds.get(fault.request.phase)
-        return stage.started + bound if stage is not None and bound is not None else None
+        return self.state.pauses.later(stage.started, bound) if stage is not None and bound is not None else None
 
     def left(self, now: datetime) -> tuple[timedelta | None, timedelta]:
         """Time left in the stage that is on (None: it has no bound), and in the phases that are still to come."""
@@ -144,7 +147,12 @@ class Progress:
         bound = self.bounds.get(stage.name) if stage is not None else None
         if stage is None or bound is None:
             return None, coming
-        return max(stage.started + bound - now, timedelta()), coming
+        return max(bound - self._ran(stage.started, now), timedelta()), coming
+
+    def _ran(self, since: datetime, now: datetime) -> timedelta:
+        """The time since then in which the run did not stand still."""
+        still = ((max(start, since), min(end or now, now)) for start, end in self.state.pauses.spans)
+        return now - since - sum((end - start for start, end in still if end > start), timedelta())
 
     def busiest(self) -> str:
         """The family of event types that comes most, as `order.`; the empty text (any) before there is one."""
@@ -159,7 +167,7 @@ class Progress:
         return max((self.state.finished_at or now) - begin, timedelta())
 
     def stages(self) -> list[tuple[str, str]]:
-        """Every stage that was or will be, with what is known: `waiting`, `running`, `done` or `cut`."""
+        """Every stage that was or will be, with what is known: `waiting`, `running`, `still` (paused, or at its gate), `done` or `cut`."""
         state = self.state
         if state.accepted is None:
             return []
@@ -182,14 +190,16 @@ class Progress:
 
     def counts(self) -> dict[str, object]:
         """How many claims, faults and events there were."""
-        verdicts = Counter(str(claim.verdict or "unjudged") if claim else "not_reached" for claim in self._own_claims())
+        verdicts = Counter(str(claim.control or claim.verdict or "unjudged") if claim else "not_reached" for claim in self._own_claims())
         faults = self.state.actions.faults().values()
+        names = (*map(str, _OWN), "unjudged", "not_reached", *(get_args(Control) if self.state.rehearsal else ()))
         return {
-            "assertions": {"total": verdicts.total(), **{name: verdicts[name] for name in (*map(str, _OWN), "unjudged", "not_reached")}},
+            "assertions": {"total": verdicts.total(), **{name: verdicts[name] for name in names}},
             "faults": {
                 "total": len(faults),
                 "effective": sum(1 for fault in faults if fault.effective is not None),
                 "gone": sum(1 for fault in faults if fault.gone is not None),
+                **({"rehearsed": sum(1 for fault in faults if fault.rehearsed is not None)} if self.state.rehearsal else {}),
             },
             "events": self.events.total(),
         }
@@ -217,7 +227,8 @@ def moments(action: ActionState) -> list[Moment]:
 def _stage(state: RunState, name: str) -> str:
     stage = state.stages.get(name)
     if stage is None:
-        return "waiting"
+        gate = state.standing.gate
+        return "still" if gate is not None and gate.asked.phase == name else "waiting"
     if stage.finished is None:
-        return "running"
+        return "still" if state.standing.paused is not None else "running"
     return "cut" if stage.cut else "done"

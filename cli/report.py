@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from actors.reporter import FORMATS, brief, render
+from bus.archive import Archive
 from bus.errors import ObjectMissing
-from cli.access import Access, Bus, reading
+from bus.patience import asked_again
+from cli.access import LOOK_LIMIT, Access, Bus, reading
 from cli.ending import write_file
 from cli.errors import CliError, Exit
 from cli.following import find_run
@@ -46,7 +48,8 @@ async def _content(bus: Bus, run: str, style: str) -> bytes:
         CliError: the run is not over.
     """
     fold = ReportFold(run)
-    await bus.journal.read_runs([run], await bus.journal.last_sequence(), fold.apply)
+    for line in await Archive(bus.journal).read(run):
+        fold.apply(line)
     if fold.state.finished is None:
         raise CliError(f"run {run} is not over yet", f"`test-coordinator wait {run}` waits for its end")
     stored = next((a for a in (fold.published.artefacts if fold.published else ()) if a.format == style), None)
@@ -61,5 +64,6 @@ async def _content(bus: Bus, run: str, style: str) -> bytes:
 async def brief_of(bus: Bus, run: str) -> str:
     """A run that is over, in the text of its report: verdict, time line and claims."""
     fold = ReportFold(run)
-    await bus.journal.read_runs([run], await bus.journal.last_sequence(), fold.apply)
+    for line in await asked_again(lambda: Archive(bus.journal).read(run), f"read {run}", LOOK_LIMIT):
+        fold.apply(line)
     return await asyncio.to_thread(brief, fold.report())

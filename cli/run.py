@@ -1,30 +1,35 @@
 """`run` and `submit`: a scenario from its text to its verdict."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bus.archive import Archive
 from bus.errors import NoAnswer
-from cli.access import Access, Bus, bus_at, joining, on_terminal, own_server, reading
+from bus.state import holder, last_holder
+from cli.access import Access, Bus, bus_at, on_terminal, own_server, reading
 from cli.documents import Documents, load
 from cli.ending import download, tell
 from cli.errors import CliError, DocumentInvalid, Exit
 from cli.following import Following, find_run, following
+from cli.guard import dismiss, end_left_open, guard_over, tell_what_the_guard_did
+from cli.joining import START_LIMIT, join_when_ready, joining_when_ready
 from cli.looping import Signals, run_async, signals
 from cli.output import complain, say
 from cli.progress import Progress
 from cli.screen import Screen, screen
+from cli.standing import say_if_unowned
+from deploy.guarding import guarded
 from messages.control import SubmitReply
-from messages.run_events import RunAccepted, RunFinished
+from messages.run_events import RunFinished
 from scenarios.library import library_directory
 from scenarios.loader import as_text
 from scenarios.systems import load_systems
 
-START_LIMIT = 20.0
-"""Seconds for all actors to be at work; they first read the runs that are open."""
 ABORT_LIMIT = 180.0
 """Seconds for an aborted run to end: undo, finally, stopping the services, each with its own bound."""
 
@@ -39,10 +44,12 @@ class RunRequest:
     variables: dict[str, str]
     reports: Path
     speed: float = 1.0
+    rehearse: bool = False
+    """All but the faults."""
 
     def documents(self) -> Documents:
         """The documents that it names."""
-        return load(self.scenario, self.system, self.systems, self.variables, self.speed)
+        return replace(load(self.scenario, self.system, self.systems, self.variables, self.speed), rehearse=self.rehearse)
 
 
 @dataclass(frozen=True)
@@ -92,16 +99,18 @@ async def _run(reports: Path, documents: Documents, access: Access, *, json: boo
 
 
 async def _submit(request: RunRequest, documents: Documents, access: Access, *, follow: bool, json: bool) -> int:
-    async with joining(access) as bus:
+    async with joining_when_ready(access) as bus:
         run = await hand_over(bus, documents, with_system=True)
         return await _submitted(bus, run, access, request.reports, follow=follow, json=json)
 
 
 async def _rerun(wanted: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
+    if access.nats is None:
+        await guard_over(access.folder)
     if access.live() is None:
         documents = await _documents_of(wanted, access)
         return await _run(reports, documents, access, json=json)
-    async with joining(access) as bus:
+    async with joining_when_ready(access) as bus:
         before = await find_run(bus, wanted)
         run = _taken(await _asked(bus, bus.control.rerun(before)))
         return await _submitted(bus, run, access, reports, follow=follow, json=json)
@@ -111,19 +120,21 @@ async def _documents_of(wanted: str, access: Access) -> Documents:
     """What a run did, as documents that say it all: its scenario as it was resolved, and its system."""
     async with reading(access) as bus:
         run = await find_run(bus, wanted)
-        accepted = await bus.journal.find(run, "scheduler", "run", RunAccepted)
-    if accepted is None or not isinstance(accepted.event, RunAccepted):
+        accepted = await Archive(bus.journal).accepted(run)
+    if accepted is None:
         raise CliError(f"there is no run {wanted}", "test-coordinator list shows those there are")
-    text = f"{as_text(accepted.event.scenario)}\n---\n{as_text(accepted.event.system)}"
-    return Documents(text, f"run {run}", None, load_systems(library_directory()))
+    text = f"{as_text(accepted.scenario)}\n---\n{as_text(accepted.system)}"
+    return Documents(text, f"run {run}", None, load_systems(library_directory()), rehearse=accepted.rehearsal)
 
 
 async def _submitted(bus: Bus, run: str, access: Access, reports: Path, *, follow: bool, json: bool) -> int:
     """Tell the run's id; with `follow` show it instead until it is over."""
     if follow:
+        await say_if_unowned(bus, run, access)
         with signals(lambda: left_behind([run], access), Exit.ABORTED) as heard:
             return await _see_through(bus, run, reports, heard, json=json)
     say(f'{{"run_id": "{run}"}}' if json else run)
+    await say_if_unowned(bus, run, access)
     return Exit.PASSED
 
 
@@ -131,19 +142,45 @@ async def _submitted(bus: Bus, run: str, access: Access, reports: Path, *, follo
 async def coordinator(access: Access, *documents: Documents) -> AsyncIterator[tuple[Bus, bool]]:
     """Whoever runs the scenarios: the coordinator at --nats or on the state folder (joined), else this process with all actors."""
     async with AsyncExitStack() as stack:
-        url = access.live()
+        if access.nats is None:
+            await guard_over(access.folder)
+        url, killed = access.live(), last_holder(access.folder)
         if url is None and (own := await own_server(access, stack, announced=True)) is not None:
-            yield await _start(own, access, documents, stack), False
+            guard = stack.enter_context(guarded(access.folder, access.settings))
+            tell_what_the_guard_did(access.folder)
+            bus = await _start(own, access, killed, documents, stack)
+            try:
+                yield bus, False
+            finally:
+                await dismiss(guard, bus.connection, bus.journal)
             return
-        yield await stack.enter_async_context(bus_at(url or access.live() or "", access.settings)), True
+        if access.nats is not None:
+            yield await join_when_ready(access, stack), True
+            return
+        bus = await join_when_ready(access, stack)
+        try:
+            yield bus, True
+        except DocumentInvalid as error:  # they were found to be right here
+            raise DocumentInvalid(error.findings, _who_has(access.folder)) from error
 
 
-async def _start(url: str, access: Access, documents: tuple[Documents, ...], stack: AsyncExitStack) -> Bus:
+def _who_has(folder: Path) -> str:
+    """What helps against a coordinator on the state folder that does not take what this process would."""
+    found = holder(folder)
+    pid = f" (pid {found.pid})" if found is not None and found.pid else ""
+    return f"another process{pid} has {folder} and was asked to run it; `--state DIR` names a folder for a run of its own"
+
+
+async def _start(url: str, access: Access, killed: int | None, documents: tuple[Documents, ...], stack: AsyncExitStack) -> Bus:
+    """All actors at work, and a connection to them. What the process that was `killed` left open is aborted, not gone on with."""
     from deploy.host import Plan
     from deploy.serving import observed
 
+    await end_left_open(url, access.settings, killed, access.folder)
     systems = {name: system for each in documents for name, system in each.systems.items()}
-    plan = Plan(systems=systems, own=frozenset(each.text for each in documents), logs=access.folder / "logs")
+    words = {name: one for each in documents for name, one in (each.vocabularies or {}).items()} or None
+    own = frozenset(each.text for each in documents)
+    plan = Plan(systems=systems, vocabularies=words, own=own, logs=access.folder / "logs")
     running = await stack.enter_async_context(observed(access.settings, url, plan, http=access.settings.http_port is not None))
     try:
         async with asyncio.timeout(START_LIMIT):
@@ -222,7 +259,7 @@ async def _until_over(bus: Bus, followed: Following, heard: Signals, shown: Scre
 
 async def serve_on(bus: Bus, heard: Signals) -> None:
     """Others may have joined: their runs need this process."""
-    from deploy.draining import ended, open_runs
+    from deploy.draining import end_runs, open_runs
 
     said = False
     while (runs := await open_runs(bus.journal, reported=True)) and not heard.asked.is_set():
@@ -231,15 +268,19 @@ async def serve_on(bus: Bus, heard: Signals) -> None:
         said = True
         await asyncio.sleep(0.3)
     if heard.asked.is_set():
-        for run in await open_runs(bus.journal):
-            await bus.control.abort(run, "its host is stopping")
-        await ended(bus.journal, runs, ABORT_LIMIT)
+        await end_runs(bus.journal, bus.control, set(await open_runs(bus.journal)), ABORT_LIMIT)
 
 
 def left_behind(run: list[str], access: Access) -> str:
     """What leaving at once may leave behind."""
     if not run:
         return "left before the scenario was handed over"
+    own = holder(access.folder) if access.nats is None else None
+    if own is not None and own.pid == os.getpid():
+        return (
+            f"left at once: run {run[0]} is not over; a guard aborts it now, undoes its faults and stops its services.\n"
+            f"  The next start on {access.folder} says how it ended; {access.folder / 'guard.log'} what the guard does"
+        )
     again = f"--nats {access.nats}" if access.nats else f"--state {access.folder}"
     return (
         f"left at once: run {run[0]} is not over; its services may still run, and its faults may not be undone.\n"

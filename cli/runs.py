@@ -1,25 +1,23 @@
-"""`list`, `status`, `wait`, `watch` and `abort`: what is known of runs, and ending one."""
+"""`list`, `status`, `wait` and `watch`: what is known of runs."""
 
 import json as jsonlib
 import sys
-from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from actors.control import fold_run, list_runs, summary_of
-from cli.access import Access, joining, on_terminal, reading
+from actors.summaries import fold_run, list_runs, submitted, summary_of
+from bus.archive import Archive
+from bus.patience import asked_again
+from cli.access import LOOK_LIMIT, Access, Bus, joining, on_terminal, reading, takes_requests
 from cli.ending import tell
 from cli.errors import CliError, Exit
 from cli.following import find_run, following
+from cli.listing import as_json, console, print_runs
 from cli.looping import run_async
 from cli.output import say
 from cli.progress import Progress
 from cli.report import brief_of
-from cli.screen import COLOURS, Silence, draw, screen
-from messages.control import RunSummary
-from messages.verdicts import Verdict
+from cli.screen import Silence, draw, screen
+from cli.standing import print_run, say_how_to_ask, stand
+from messages.run_events import RunFinished
 
 
 def list_command(access: Access, tag: str | None = None, *, json: bool) -> int:
@@ -28,8 +26,8 @@ def list_command(access: Access, tag: str | None = None, *, json: bool) -> int:
 
 
 def status_command(run: str | None, access: Access, *, json: bool) -> int:
-    """One run, or the open ones."""
-    return run_async(_open(access, json=json) if run is None else _status(run, access, json=json))
+    """One run, or what is open, was left disturbed, or is held."""
+    return run_async(stand(access, json=json) if run is None else _status(run, access, json=json))
 
 
 def wait_command(run: str, access: Access, *, json: bool, quiet: bool) -> int:
@@ -37,46 +35,52 @@ def wait_command(run: str, access: Access, *, json: bool, quiet: bool) -> int:
     return run_async(_wait(run, access, json=json, quiet=quiet))
 
 
-def abort_command(run: str, message: str, access: Access, *, json: bool) -> int:
-    """Ask for the end of a run; does not wait for it."""
-    return run_async(_abort(run, message, access, json=json))
-
-
 async def _list(access: Access, tag: str | None, *, json: bool) -> int:
     async with reading(access) as bus:
         runs = [run for run in await list_runs(bus.journal) if tag is None or tag in run.tags]
-        _print_runs(runs, json=json, none="no runs yet" if tag is None else f"no runs of scenarios with the tag {tag}")
-    return Exit.PASSED
-
-
-async def _open(access: Access, *, json: bool) -> int:
-    async with reading(access) as bus:
-        runs = [run for run in await list_runs(bus.journal) if run.verdict is None]
-        _print_runs([summary_of(await fold_run(bus.journal, run.run_id)) for run in runs], json=json, none="no run is open")
+    if json:
+        say(jsonlib.dumps([as_json(run) for run in runs], indent=2))
+    else:
+        print_runs(runs, none="no runs yet" if tag is None else f"no runs of scenarios with the tag {tag}")
     return Exit.PASSED
 
 
 async def _status(wanted: str, access: Access, *, json: bool) -> int:
     async with reading(access) as bus:
         run = await find_run(bus, wanted)
-        progress = Progress(run)
-        await bus.journal.read_runs([run], await bus.journal.last_sequence(), progress.apply)
-        if json:
+        progress = Progress(run, access.given)
+        for line in await Archive(bus.journal).read(run):
+            progress.apply(line)
+        waiting = await submitted(bus.journal, run) if progress.state.accepted is None else None
+        if waiting is not None:
+            print_run(waiting, access.given, json=json)
+        elif json:
             finished = progress.state.finished
-            details = {"message": finished.message if finished else None, "counts": progress.counts()}
-            say(jsonlib.dumps({**_as_json(summary_of(progress.state)), **details}, indent=2, ensure_ascii=False))
+            details = {"message": finished.message if finished else None, "gate": _gate(progress), "counts": progress.counts()}
+            say(jsonlib.dumps({**as_json(summary_of(progress.state)), **details}, indent=2, ensure_ascii=False))
         else:
-            console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-            console.print(draw(progress, bus.journal.clock.now(), width=console.width))
+            page = console()
+            page.print(draw(progress, bus.journal.clock.now(), width=page.width))
+            if (progress.state.finished is None or progress.state.left) and not await takes_requests(bus):
+                say_how_to_ask(access)
     return Exit.PASSED
+
+
+def _gate(progress: Progress) -> object:
+    """What a run asks for that waits at a gate, and how it is answered."""
+    gate = progress.state.standing.gate
+    if gate is None:
+        return None
+    answers = [f"test-coordinator {verb} {progress.state.id}{progress.given}" for verb in ("approve", "reject")]
+    return {**gate.asked.model_dump(mode="json"), "answers": answers}
 
 
 async def _wait(wanted: str, access: Access, *, json: bool, quiet: bool) -> int:
     if access.live() is None:
         return await _told_already(wanted, access, json=json, quiet=quiet)
     async with joining(access) as bus:
-        progress = Progress(await find_run(bus, wanted))
-        if not json and not quiet and (over := (await fold_run(bus.journal, progress.state.id)).finished) is not None:
+        progress = Progress(await find_run(bus, wanted), access.given)
+        if not json and not quiet and (over := await _finished(bus, progress.state.id)) is not None:
             say(await brief_of(bus, progress.state.id))
             return over.verdict.exit_code
         stream = sys.stderr if json else sys.stdout
@@ -86,64 +90,20 @@ async def _wait(wanted: str, access: Access, *, json: bool, quiet: bool) -> int:
         return tell(followed, finished, {}, json=json)
 
 
+async def _finished(bus: Bus, run: str) -> RunFinished | None:
+    return (await asked_again(lambda: fold_run(bus.journal, run), f"read {run}", LOOK_LIMIT)).finished
+
+
 async def _told_already(wanted: str, access: Access, *, json: bool, quiet: bool) -> int:
     """Without a coordinator at work an open run never ends."""
     async with reading(access) as bus:
-        progress = Progress(await find_run(bus, wanted))
-        state = await fold_run(bus.journal, progress.state.id)
-        if state.finished is None:
+        progress = Progress(await find_run(bus, wanted), access.given)
+        run, finished = progress.state.id, await _finished(bus, progress.state.id)
+        if finished is None:
             do = f"`test-coordinator serve --state {access.folder}` takes it up"
-            raise CliError(f"run {state.id} is not over, and no coordinator is at work", do, Exit.UNREACHABLE)
+            raise CliError(f"run {run} is not over, and no coordinator is at work", do, Exit.UNREACHABLE)
         if not json and not quiet:
-            say(await brief_of(bus, state.id))
-            return state.finished.verdict.exit_code
+            say(await brief_of(bus, run))
+            return finished.verdict.exit_code
         async with following(bus, progress, Silence().line) as followed:
             return tell(followed, await followed.over(), {}, json=json)
-
-
-async def _abort(wanted: str, message: str, access: Access, *, json: bool) -> int:
-    async with joining(access) as bus:
-        run = await find_run(bus, wanted)
-        done = await bus.control.abort(run, message)
-        if done.error is not None:
-            raise CliError(done.error, "`test-coordinator list` shows every run and its state")
-        say(
-            jsonlib.dumps({"run_id": run, "aborting": True}) if json else f"aborting {run}; `test-coordinator wait {run}` waits for its end"
-        )
-    return Exit.PASSED
-
-
-def _print_runs(runs: Sequence[RunSummary], *, json: bool, none: str) -> None:
-    if json:
-        say(jsonlib.dumps([_as_json(run) for run in runs], indent=2))
-        return
-    if not runs:
-        say(none)
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("RUN", "SCENARIO", "SYSTEM", "VERDICT", "STARTED", "TOOK"):
-        table.add_column(heading, no_wrap=heading != "SCENARIO")
-    for run in runs:
-        table.add_row(*_row(run))
-    Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _row(run: RunSummary) -> tuple[str | Text, ...]:
-    verdict = Text(str(run.verdict), COLOURS[Verdict(run.verdict)]) if run.verdict else Text(run.stage, "cyan")
-    took = f"{(run.finished - run.started).total_seconds():.1f} s" if run.started and run.finished else ""
-    started = f"{run.started:%Y-%m-%d %H:%M:%S} UTC" if run.started else ""
-    return run.run_id, run.scenario, run.system, verdict, started, took
-
-
-def _as_json(run: RunSummary) -> dict[str, object]:
-    return {
-        "run_id": run.run_id,
-        "scenario": run.scenario,
-        "system": run.system,
-        "verdict": str(run.verdict) if run.verdict else None,
-        "reason": str(run.reason) if run.reason else None,
-        "stage": run.stage,
-        "started": run.started.isoformat() if run.started else None,
-        "finished": run.finished.isoformat() if run.finished else None,
-        "tags": list(run.tags),
-    }

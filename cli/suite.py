@@ -26,6 +26,7 @@ from messages.verdicts import Verdict, worst
 from scenarios.errors import DocumentErrors
 from scenarios.library import library_scenarios
 from scenarios.systems import load_systems
+from scenarios.vocabulary import load_vocabularies
 
 
 @dataclass
@@ -63,13 +64,13 @@ def _load(request: RunRequest, *, check: bool) -> Suite:
     files = library_scenarios(folder)
     if not files:
         raise CliError(f"there is no scenario in {folder}", "put *.yaml files with kind: Scenario there")
-    own = load_systems(folder)
+    own, words = load_systems(folder), load_vocabularies(folder)
     found: dict[str, Documents] = {}
     findings: list[Finding] = []
     for name, file in sorted(files.items()):
         try:
             one = replace(request, scenario=str(file)).documents()
-            found[name] = replace(one, systems={**one.systems, **own})
+            found[name] = replace(one, systems={**one.systems, **own}, vocabularies={**(one.vocabularies or {}), **words})
             if check:
                 found[name].resolved()
         except DocumentErrors as errors:

@@ -11,13 +11,15 @@ from scenarios.errors import DocumentErrors
 from scenarios.library import find_scenario, library_directory
 from scenarios.loader import check_text
 from scenarios.systems import load_systems
+from scenarios.vocabulary import assertions_in, load_vocabularies
 
 
 def validate_command(files: list[str], system: str | None, systems: Path | None, variables: dict[str, str], *, json: bool) -> int:
     """Print every mistake of every file; exit 2 if there is any."""
-    known = load_systems(systems or library_directory())
+    known, words = load_systems(systems or library_directory()), load_vocabularies(systems or library_directory())
     if system is not None and looks_like_file(system):
-        own, _ = load_system_file(Path(system))
+        own, text = load_system_file(Path(system))
+        words |= assertions_in(text, system, [])
         known, system = {**known, own.name: own}, own.name
     findings: list[Finding] = []
     for name in files:
@@ -26,7 +28,7 @@ def validate_command(files: list[str], system: str | None, systems: Path | None,
         except DocumentErrors as errors:
             found = errors.findings
         else:
-            found = check_text(text, file=file, systems=known, system=system, variables=variables)
+            found = check_text(text, file=file, systems=known, vocabularies=words, system=system, variables=variables)
         findings += found
         if not json:
             say("\n".join(str(finding) for finding in found) if found else f"{name}: valid")

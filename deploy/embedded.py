@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from bus.cancelling import end
-from bus.errors import ServerFailed
+from bus.errors import ServerFailed, StateUnusable
 from bus.server import Server, embedded_server
 from bus.state import StateFolder
 
@@ -17,22 +17,25 @@ _LONGEST_PAUSE = 10.0
 
 
 @asynccontextmanager
-async def embedded(folder: Path, *, announced: bool = True) -> AsyncIterator[str]:
+async def embedded(folder: Path, *, announced: bool = True, guard: bool = False, sync_always: bool = False) -> AsyncIterator[str]:
     """The address of a server on this folder, until the block ends. One that is not `announced` is for this process alone.
+
+    A `guard` says that it is one: see `bus.state.Holder`. With `sync_always` what was acknowledged survives a power cut.
 
     Raises:
         StateInUse: a live process holds the folder; the error has its address.
         StateUnusable, ServerFailed: it cannot be had; the text says why.
     """
-    with StateFolder.open(folder) as held:
-        async with embedded_server(folder) as server, asyncio.TaskGroup() as tasks:
+    with StateFolder.open(folder, guard=guard) as held:
+        async with embedded_server(folder, sync_always=sync_always) as server:
             if announced:
                 held.announce(server.url)
-            keeper = tasks.create_task(_keep(server))
-            try:
-                yield server.url
-            finally:
-                await end([keeper])
+            async with asyncio.TaskGroup() as tasks:
+                keeper = tasks.create_task(_keep(server))
+                try:
+                    yield server.url
+                finally:
+                    await end([keeper])
 
 
 async def _keep(server: Server) -> None:
@@ -44,5 +47,5 @@ async def _keep(server: Server) -> None:
         pause = min(pause * 2, _LONGEST_PAUSE)
         try:
             await server.restart()
-        except ServerFailed as error:
+        except (ServerFailed, StateUnusable) as error:
             _log.error("server.unstartable", error=str(error))

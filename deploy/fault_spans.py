@@ -15,11 +15,12 @@ from messages.fault_events import (
     FaultReverted,
     FaultRevertFailed,
 )
+from messages.rehearsal_events import FaultRehearsalEnded
 from messages.run_events import ActionExpired
 from runs.faults import ActionState
 from runs.state import RunState
 
-_OVER = (FaultGone, FaultRevertFailed, ActionDone, ActionRefused, ActionFailed, ActionExpired)
+_OVER = (FaultRehearsalEnded, FaultGone, FaultRevertFailed, ActionDone, ActionRefused, ActionFailed, ActionExpired)
 
 
 def fault_spans(state: RunState, line: Line) -> Iterator[Span]:
@@ -47,7 +48,7 @@ def action_span(state: RunState, action: ActionState, over: datetime, actor: str
     """The whole action: from its request until the target was normal again, or else until `over`."""
     request = action.request
     bad = action.revert_failed or (action.message if action.outcome in {"refused", "failed", "expired"} else None)
-    kind = "fault" if request.action.spec.fault else "action"
+    kind = "rehearsed fault" if action.rehearsed is not None else "fault" if request.action.spec.fault else "action"
     return Span(
         key=action_key(request.fault_id),
         name=f"{kind} {request.action.action} {request.target}",
@@ -57,7 +58,7 @@ def action_span(state: RunState, action: ActionState, over: datetime, actor: str
         parent=stage_key(request.phase) if request.phase in state.stages else ROOT,
         attributes=_about(action) | _outcome(action),
         moments=tuple(_moments(action)),
-        good=bad is None and (action.gone is not None or action.outcome == "done"),
+        good=bad is None and (action.gone is not None or action.rehearsal_ended is not None or action.outcome == "done"),
         error=bad,
     )
 
@@ -89,6 +90,8 @@ def _about(action: ActionState) -> dict[str, Value]:
 
 def _outcome(action: ActionState) -> dict[str, Value]:
     told: dict[str, Value] = {"effect.seen": action.effective is not None} if action.injected is not None else {}
+    if action.rehearsed is not None:
+        told["rehearsed"] = True
     if action.outcome is not None:
         told["outcome"] = action.outcome
     if action.reason is not None:

@@ -4,23 +4,18 @@ import asyncio
 import json
 import os
 import platform
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import aclosing
-from datetime import timedelta
 
 import structlog
 
-from bus.errors import BusError
 from bus.keys import Keys
-from messages.values import Message
+from bus.membership import Member
+from bus.ownership import AUTO, EVERYTHING, parse_partitions
 from targets.identity import boot_id
 
-LEASE = timedelta(seconds=10)
-RENEW = 3.0
-"""Seconds between renewals; a change is told at once."""
 STOPPING = "stopping"
 """The state of an actor whose host is leaving."""
-_LOOK = 0.1
 _QUIET = 0.3
 """Seconds of silence after which all leases that exist have been read."""
 _LONGEST_LOOK = 1.5
@@ -28,18 +23,16 @@ _LONGEST_LOOK = 1.5
 _log = structlog.get_logger("deploy.presence")
 
 
-class Presence(Message):
+class Presence(Member):
     """One host, as it says itself."""
 
-    host: str
-    instance: str
     version: str
-    machine: str = ""
-    """Hosts of one machine reach each other's processes."""
     http: str | None
     grpc: str | None = None
     actors: dict[str, str]
     checks: dict[str, str]
+    partitions: dict[str, str] = {}
+    """What it owns, by actor, such as `0-7`."""
 
 
 def this_machine() -> str:
@@ -50,32 +43,26 @@ def this_machine() -> str:
         return platform.node()
 
 
-def can_take(mine: Presence, others: Iterable[Presence], near: Collection[str]) -> bool:
-    """Whether each actor of a host is ready elsewhere as well, those that must be `near` on the same machine."""
-    ready = {(name, other.machine) for other in others for name, state in other.actors.items() if state == "ready"}
-    anywhere = {name for name, _ in ready}
-    return all((name, mine.machine) in ready if name in near else name in anywhere for name in mine.actors)
+def stranded(mine: Presence, others: Iterable[Presence], *, near: Collection[str], covered: Collection[str] = ()) -> frozenset[int]:
+    """The partitions of a host that nobody would have without it: for one of its actors no other host is ready that asks for them.
+
+    Those that must be `near` count on the same machine only; a `covered` one takes any.
+    """
+    ready = [(name, other) for other in others for name, state in other.actors.items() if state == "ready" and name in other.offers]
+    found = set[int]()
+    for actor, owned in mine.partitions.items():
+        takers = [other for name, other in ready if name == actor and (actor not in near or other.machine == mine.machine)]
+        texts = [AUTO if actor in covered else other.offers[actor] for other in takers]
+        found |= _partitions(owned) - frozenset[int]().union(*map(_partitions, texts))
+    return frozenset(found)
 
 
-async def announce(keys: Keys, key: str, describe: Callable[[], Presence]) -> None:
-    """Keep the lease until cancelled, then give it back."""
-    revision, told, renew_at = 0, b"", 0.0
-    clock = asyncio.get_running_loop().time
-    try:
-        while True:
-            body = describe().model_dump_json().encode()
-            if body == told and clock() < renew_at:
-                await asyncio.sleep(_LOOK)
-                continue
-            try:
-                renewed = await keys.put_lease(key, body, LEASE, revision) if revision else None
-                revision = renewed or await keys.create_lease(key, body, LEASE) or 0
-            except BusError as error:
-                _log.debug("lease.unrenewed", error=str(error))
-            told, renew_at = body, clock() + RENEW
-    finally:
-        if revision:
-            await _give_back(keys, key, revision)
+def _partitions(text: str) -> frozenset[int]:
+    """What is owned or asked for: numbers, everything, or nothing."""
+    if not text:
+        return frozenset()
+    numbers = parse_partitions(text)
+    return EVERYTHING if numbers is None else numbers
 
 
 async def who_is_there(keys: Keys) -> list[Presence]:
@@ -101,11 +88,3 @@ def _read(key: str, value: bytes) -> dict[str, Presence]:
     except ValueError:
         _log.debug("lease.unreadable", key=key)
         return {}
-
-
-async def _give_back(keys: Keys, key: str, revision: int) -> None:
-    try:
-        async with asyncio.timeout(1):
-            await keys.delete(key, revision)
-    except (BusError, TimeoutError) as error:
-        _log.debug("lease.left", error=str(error))

@@ -10,18 +10,38 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bus.errors import NameInvalid
+from bus.errors import NameInvalid, PartitionsInvalid
 from bus.identity import Environment, Instance
+from bus.ownership import parse_partitions
 from bus.state import default_folder
 from deploy.errors import SettingsInvalid
+from messages.values import format_duration, parse_duration
 
 CONNECT_LIMIT = timedelta(seconds=2)
 """How long NATS may take to answer at the start: with the program's own start well below the five seconds that are promised."""
+SHORTEST_RETENTION = timedelta(minutes=1)
+"""So long those who follow a run may take to read its end."""
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 def _upper(value: Any) -> Any:
     return value.strip().upper() if isinstance(value, str) else value
+
+
+def _read_retention(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "never":
+        return None
+    span = parse_duration(value.strip())
+    if span < SHORTEST_RETENTION:
+        msg = f"shorter than {format_duration(SHORTEST_RETENTION)}"
+        raise ValueError(msg)
+    return span
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, str) else value
 
 
 def _lower(value: Any) -> Any:
@@ -48,6 +68,10 @@ class Settings(BaseSettings):
     """1 to 63 letters, digits and inner hyphens; instances that share their work have the same."""
     nats_url: str = ""
     """An address, like nats://127.0.0.1:4222; several are separated by commas."""
+    partitions: str = "auto"
+    """Which runs this host takes: auto, or partitions by number like 0-3,7."""
+    replicas: Annotated[Literal[1, 3, 5], BeforeValidator(_number)] = 1
+    """How many servers of a cluster hold each stream: 1, 3 or 5."""
     host: str = Field(default="127.0.0.1", min_length=1)
     """The address to listen on; 0.0.0.0 for all."""
     http_port: Port | None = None
@@ -60,6 +84,8 @@ class Settings(BaseSettings):
     """json or console."""
     state_dir: Path | None = None
     """A folder that can be written."""
+    retention: Annotated[timedelta | None, BeforeValidator(_read_retention)] = timedelta(days=7)
+    """A duration of 1m or more, like 7d, after which a reported run moves into the archive, or never."""
 
     _instance: Instance = PrivateAttr()
 
@@ -67,6 +93,7 @@ class Settings(BaseSettings):
         self._instance = Instance(
             service=self.service_name, name=self.service_instance_name, environment=self.environment, namespace=self.namespace
         )
+        parse_partitions(self.partitions)
 
     @property
     def instance(self) -> Instance:
@@ -110,7 +137,7 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         raise SettingsInvalid([_line(str(found["loc"][0]), {**os.environ, **overrides}) for found in error.errors()]) from error
-    except NameInvalid as error:
+    except (NameInvalid, PartitionsInvalid) as error:
         raise SettingsInvalid([str(error)]) from error
 
 

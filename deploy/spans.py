@@ -77,6 +77,7 @@ class RunTrace:
     def _root(self, event: RunFinished, at: datetime) -> Span:
         state = self._state
         told: dict[str, Value] = {"system": state.system.name, "principal": state.principal, "hint": event.hint or ""}
+        told |= {"rehearsal": True} if state.rehearsal else {}
         return Span(
             key=ROOT,
             name=f"run {state.scenario.name}",
@@ -100,6 +101,7 @@ class RunTrace:
         stage = assertion.phase or _STEADY_STAGES.get(assertion.mode)
         verdict = assertion.verdict
         told = said(verdict, assertion.reason, assertion.message) if verdict is not None else {}
+        told |= {"control": assertion.control} if assertion.control is not None else {}
         return Span(
             key=f"assertion/{assertion.id}",
             name=f"assertion {assertion.claim.type} {assertion.id}",

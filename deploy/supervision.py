@@ -8,10 +8,12 @@ from typing import Any
 import structlog
 
 from bus.actor import Actor
-from bus.cancelling import end
+from bus.cancelling import end, leave_if_cancelled
 from bus.feeding import Fed, Reading
+from bus.handling import Metrics
 from bus.journal import Journal
-from bus.runtime import ActorRuntime, Metrics
+from bus.runtime import ActorRuntime
+from bus.share import Place
 
 _log = structlog.get_logger("deploy.supervision")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -25,7 +27,7 @@ class Ward:
 
     name: str
     state: str = "starting"
-    """starting, ready, restarting or stopped."""
+    """starting, ready or restarting."""
     crashes: int = 0
     error: str = ""
     pause: float = FIRST_PAUSE
@@ -55,10 +57,17 @@ class Supervisor:
     """Keeps the actors of one host at work until it is cancelled. Nobody's crash harms another."""
 
     def __init__(
-        self, journal: Journal, metrics: Metrics, actors: Mapping[str, Callable[[], Actor[Any]]], audience: Sequence[Fed] = ()
+        self,
+        journal: Journal,
+        metrics: Metrics,
+        actors: Mapping[str, Callable[[], Actor[Any]]],
+        audience: Sequence[Fed] = (),
+        *,
+        places: Mapping[str, Place] | None = None,
     ) -> None:
-        """The `audience` reads along, but does no work."""
+        """The `audience` reads along, but does no work. Actors without a place own everything."""
         self._journal = journal
+        self._places = places or {}
         self._audience = tuple(audience)
         self._metrics = metrics
         self._makers = actors
@@ -78,8 +87,8 @@ class Supervisor:
                 await asyncio.sleep(max((ward.crashed(error) for ward in crew), default=0.0))
 
     async def _work(self, crew: list[Ward], outer: asyncio.TaskGroup) -> None:
-        runtimes = {ward.name: ActorRuntime(self._makers[ward.name](), self._journal, self._metrics) for ward in crew}
-        reading = Reading(self._journal, (*runtimes.values(), *self._audience))
+        runtimes = {ward.name: self._runtime(ward.name) for ward in crew}
+        reading = Reading(self._journal, runtimes.values(), self._audience)
         opened = {ward.name: asyncio.Event() for ward in crew}
         async with asyncio.TaskGroup() as tasks:
             attending = [
@@ -91,11 +100,15 @@ class Supervisor:
             await asyncio.wait(attending)
             await end([reader])
 
+    def _runtime(self, actor: str) -> ActorRuntime:
+        return ActorRuntime(self._makers[actor](), self._journal, self._metrics, self._places.get(actor))
+
     async def _attend(
         self, ward: Ward, runtime: ActorRuntime, opened: asyncio.Event, reading: Reading, crew: list[Ward], outer: asyncio.TaskGroup
     ) -> None:
         try:
             async with runtime.working():
+                leave_if_cancelled()
                 opened.set()
                 await reading.caught_up.wait()
                 ward.is_up()

@@ -96,12 +96,6 @@ class Watch:
             while len(self._written) > _UNREAD:
                 self._written.popitem(last=False)
 
-    def begin_replay(self) -> None:
-        """Old lines come again; who wrote them is known from their sequence."""
-
-    def end_replay(self) -> None:
-        """New lines come."""
-
     def deliver(self, line: Line) -> None:
         """Take in the next line of any run."""
         run = self._runs.get(line.run)

@@ -221,7 +221,8 @@ class TradingEngine(Service):
             await asyncio.sleep(self.settings.report_interval)
             figures = self._execution.told()
             if figures:
-                self._report("execution.measured", figures)
+                careful = {"size_factor": float(self._adaptation.size_factor), "halted": sorted(self._adaptation.halted)}
+                self._report("execution.measured", figures | careful)
 
     def _report(self, kind: str, data: Mapping[str, object]) -> None:
         self.emit(self.event(kind, data))

@@ -1,6 +1,16 @@
 """Every event there is, by the type that its subject names."""
 
-from messages import fault_events, judgements, link_events, measurements, observations, run_events
+from messages import (
+    control_events,
+    fault_events,
+    judgements,
+    link_events,
+    measurements,
+    observations,
+    pause_events,
+    rehearsal_events,
+    run_events,
+)
 from messages.events import RunEvent
 
 EVENTS: dict[str, type[RunEvent]] = {
@@ -21,8 +31,20 @@ EVENTS: dict[str, type[RunEvent]] = {
         run_events.AssertionExpired,
         run_events.RunAborting,
         run_events.RunFinished,
-        run_events.SubmitRequested,
-        run_events.AbortRequested,
+        control_events.SubmitRequested,
+        control_events.AbortRequested,
+        control_events.PauseRequested,
+        control_events.ResumeRequested,
+        control_events.ReleaseRequested,
+        control_events.ApproveRequested,
+        control_events.RejectRequested,
+        control_events.ResolveRequested,
+        pause_events.RunPausing,
+        pause_events.RunResumed,
+        pause_events.GateOpened,
+        pause_events.GateClosed,
+        rehearsal_events.FaultRehearsed,
+        rehearsal_events.FaultRehearsalEnded,
         fault_events.ServiceStarted,
         fault_events.ServiceAdopted,
         fault_events.ServiceStopped,
@@ -42,6 +64,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         fault_events.ActionRefused,
         fault_events.ActionFailed,
         fault_events.HandlerFailed,
+        fault_events.OwnerChanged,
         observations.ServiceDown,
         observations.ServiceUp,
         observations.ProbeSummary,
@@ -49,8 +72,8 @@ EVENTS: dict[str, type[RunEvent]] = {
         observations.RoleSeen,
         measurements.AnswerSeen,
         measurements.MetricSampled,
-        measurements.AnswerSeen,
-        measurements.MetricSampled,
+        measurements.LogMatched,
+        measurements.SetRead,
         observations.EventMatched,
         observations.EventCounted,
         observations.StreamGap,

@@ -3,12 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from messages.values import Document, Duration, Rate
 
 Address = Annotated[str, StringConstraints(pattern=r"\A[^\s:/]+:\d{1,5}\z")]
 Url = Annotated[str, StringConstraints(pattern=r"\Ahttps?://\S+\z")]
+GrpcMethod = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*\z", max_length=200)]
 
 
 class HttpCheck(Document):
@@ -25,6 +26,20 @@ class GrpcCheck(Document):
     address: Address
     service: str = ""
     """The service name that is asked for; empty is the server as a whole."""
+
+
+class GrpcCall(Document):
+    """A unary call of any method, its messages as JSON."""
+
+    address: Address
+    method: GrpcMethod
+    request: dict[str, JsonValue] = {}
+    expect: str
+    """CEL over `code`, `message`, `response` and `metadata`."""
+
+
+Question = HttpCheck | GrpcCall
+"""What a claim asks by itself."""
 
 
 class TcpCheck(Document):
@@ -116,5 +131,37 @@ class Probe(Document):
     def _exactly_one(self) -> Self:
         if sum(check is not None for check in (self.http, self.grpc, self.tcp, self.command)) != 1:
             msg = "a probe asks by exactly one of http, grpc, tcp, command"
+            raise ValueError(msg)
+        return self
+
+
+class HttpItems(Document):
+    """An HTTP GET whose answer says what is there. A status other than 2xx is no answer."""
+
+    url: Url
+    items: str = "json"
+    """CEL over `status`, `body`, `json` and `headers`: a list of texts or whole numbers, or a text with an item in each line."""
+
+
+class CommandItems(Document):
+    """A program whose output says what is there. It must end with code 0."""
+
+    argv: tuple[str, ...] = Field(min_length=1)
+    items: str = "stdout"
+    """CEL over `code`, `stdout` and `stderr`: a list of texts or whole numbers, or a text with an item in each line."""
+
+
+class ItemsRead(Document):
+    """How to ask which items are there; exactly one way."""
+
+    http: HttpItems | None = None
+    command: CommandItems | None = None
+    deadline: Duration = timedelta(seconds=3)
+    """An answer that takes longer is none. Without one it is tried again for 5 s."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.http is None) == (self.command is None):
+            msg = "what is there is read by exactly one of http, command"
             raise ValueError(msg)
         return self

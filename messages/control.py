@@ -35,6 +35,8 @@ class SubmitRequest(Message):
     """Variables of the scenario, or parameters of the template."""
     speed: Annotated[float, Field(gt=0)] = 1.0
     """How many times as fast as written."""
+    rehearse: bool = False
+    """Do all but the faults."""
     key: Token | None = None
     """Runs of one key start in order; by default the system's name."""
 
@@ -54,6 +56,27 @@ class RunRequest(Message):
     message: str = ""
 
 
+class LeverRequest(Message):
+    """Something for one run (`pause`, `resume`, `approve`, `reject`, `resolve`) or for all (`hold`, `release`, `revert-all`)."""
+
+    run_id: Token | None = None
+    note: str = ""
+    fault: Token | None = None
+    """The one that `resolve` is about; None: all that is left."""
+
+
+HOLD = "=hold"
+"""The key of the hold, beside those of the systems: no system has this name."""
+
+
+class Hold(Message):
+    """No run starts and no fault happens in the namespace. What the key holds while it lasts."""
+
+    principal: str
+    note: str
+    since: Instant
+
+
 class RunSummary(Message):
     """One run in a list."""
 
@@ -64,11 +87,18 @@ class RunSummary(Message):
     """None while it runs."""
     reason: Reason | None = None
     stage: str = ""
-    """waiting, starting, settle, a phase's name, finally, recover, stopping, finished."""
+    """submitted (nobody has taken it up), waiting, starting, settle, a phase's name, finally, recover, paused, gate (a phase waits at it),
+    stopping, finished."""
     started: Instant | None = None
     finished: Instant | None = None
     tags: tuple[str, ...] = ()
     """The scenario's."""
+    rehearsal: bool = False
+    """Nothing is disturbed in it."""
+    waits_for: str = ""
+    """Why it does not go on, in words, when it stands still: the run ahead, who paused or holds it, what a gate asks."""
+    left: tuple[str, ...] = ()
+    """What could not be undone and nobody has put right: faults by their ids, and `services` for processes that may still run."""
 
 
 class RunsReply(Message):

@@ -36,6 +36,8 @@ class ServiceStarted(ServiceEvent):
     EVENT = "service.started.v1"
 
     identity: Identity
+    output: str = ""
+    """The file to which what it writes is appended, on the injector's machine; empty where that is not kept."""
 
 
 class ServiceAdopted(ServiceEvent):
@@ -44,6 +46,7 @@ class ServiceAdopted(ServiceEvent):
     EVENT = "service.adopted.v1"
 
     identity: Identity
+    output: str = ""
 
 
 class ServiceStopped(ServiceEvent):
@@ -68,6 +71,8 @@ class WorkloadStarted(RunEvent):
     identity: Identity
     output: str
     """The file that holds its standard output: one operation a line."""
+    errors: str = ""
+    """The file to which its standard error is appended; empty where that is not kept."""
 
     @property
     def entity(self) -> str:
@@ -150,9 +155,11 @@ class FaultInjected(FaultEvent):
     EVENT = "fault.injected.v1"
 
     took: timedelta
-    """From the driver's call to its confirmation."""
+    """From the driver's call to its confirmation; nothing if an injector that took over found it injected."""
     ago: timedelta
     """From the confirmation to publishing."""
+    resumed: bool = False
+    """Another injector had armed it, and perhaps called the driver: the first call began between `fault.armed` and this one."""
 
 
 class FaultEffective(FaultEvent):
@@ -181,7 +188,7 @@ class FaultReverted(FaultEvent):
     took: timedelta
     ago: timedelta
     by: Literal["request", "lease", "itself"]
-    """On request, because the lease ran out, or because the action undoes itself."""
+    """On request, because the lease ran out, or by itself: the action does that, or somebody else ended it."""
     found_undone: bool = False
     """The target had come back before the undo: nothing was left to do."""
 
@@ -259,6 +266,26 @@ class HandlerFailed(RunEvent):
     @property
     def entity(self) -> str:
         return "dead-letter"
+
+    @property
+    def ordinal(self) -> int:
+        return self.sequence
+
+
+class OwnerChanged(RunEvent):
+    """A host took a run over, for one actor, from another that can write nothing more. Any actor may emit it."""
+
+    EVENT = "owner.changed.v1"
+    ACTORS: ClassVar[tuple[str, ...]] = HandlerFailed.ACTORS
+
+    host: str
+    instance: str
+    sequence: int
+    """The newest line of the run that the host knew."""
+
+    @property
+    def entity(self) -> str:
+        return "owner"
 
     @property
     def ordinal(self) -> int:

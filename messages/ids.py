@@ -26,6 +26,18 @@ def is_run_id(text: str) -> bool:
     return bool(_ULID.match(text) or _UUID7.match(text))
 
 
+def made_at(run: str) -> int:
+    """When an id was made, by its own word: milliseconds since 1970, 48 bits of a ULID or a UUID of version 7; 0 of what is neither."""
+    if _UUID7.match(run):
+        return int(run[:8] + run[9:13], 16)
+    if not _ULID.match(run):
+        return 0
+    made = 0
+    for letter in run[:10]:
+        made = made << 5 | _ALPHABET.index(letter)
+    return made
+
+
 def seed_of(run: str) -> int:
     """With what the random plans of a run are drawn that name no seed: the same for every delivery of its scenario."""
     return int(hashlib.sha256(run.encode()).hexdigest()[:8], 16)

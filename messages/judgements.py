@@ -4,7 +4,7 @@ from pydantic import Field
 
 from messages.events import RunEvent
 from messages.values import Duration, Message, Token
-from messages.verdicts import Reason, Verdict
+from messages.verdicts import Control, Reason, Verdict
 
 
 class AssertionJudged(RunEvent):
@@ -21,6 +21,8 @@ class AssertionJudged(RunEvent):
     """Ids of the observations that it rests on."""
     measured: dict[str, Duration | int | str] = Field(default={})
     """Figures behind the message."""
+    control: Control | None = None
+    """What it means in a rehearsal, if it is about a fault."""
 
     @property
     def entity(self) -> str:

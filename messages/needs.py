@@ -51,6 +51,21 @@ def disturbed(system: System, action: Action, target: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name in spec.services))
 
 
+def protected_by(system: System, action: Action, target: str) -> str | None:
+    """The protected service that a fault would disturb on one of its targets; None if there is none."""
+    if not action.spec.fault:
+        return None
+    return next((name for name in disturbed(system, action, target) if name in system.spec.limits.protected), None)
+
+
+def candidates(system: System, action: Action) -> tuple[str, ...]:
+    """The targets that are chosen among when the action starts: none on which it would disturb a protected service.
+
+    Of an action that chooses nothing all of its targets.
+    """
+    return tuple(name for name in action.targets if not action.is_live or protected_by(system, action, name) is None)
+
+
 def sides(action: Action) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The services of the two sides of a partition; empty ones for any other action."""
     if not isinstance(action.target, Selection) or action.target.between is None:

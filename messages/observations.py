@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from messages.events import RunEvent
 from messages.histogram import Histogram
+from messages.successes import Successes
 from messages.values import Instant, Message, Token
 
 OBSERVER = ("observer",)
@@ -87,6 +88,8 @@ class ProbeSummary(Summary):
     slowest: timedelta
     latency: Histogram | None = None
     """How long the samples took, from their intended starts; those that failed are in it as slow as the deadline. Not kept of health."""
+    successes: Successes | None = None
+    """When good answers came in the span, also to samples of the one before. Not kept of health."""
 
     @property
     def entity(self) -> str:
@@ -111,6 +114,8 @@ class OperationsSeen(Summary):
     """Ids of operations that did not succeed, at most 10."""
     through: int = 0
     """Bytes of its output that were read by then."""
+    successes: Successes | None = None
+    """When operations succeeded."""
 
     @property
     def entity(self) -> str:
@@ -118,7 +123,7 @@ class OperationsSeen(Summary):
 
 
 class RoleSeen(RunEvent):
-    """The role of a service changed, or was seen for the first time. Emitted by the observer."""
+    """The role of a service changed, or was seen for the first time or after nobody had looked. Emitted by the observer."""
 
     EVENT = "role.seen.v1"
     ACTORS = OBSERVER
@@ -129,6 +134,9 @@ class RoleSeen(RunEvent):
     role: str
     """Empty: the service did not say."""
     ago: timedelta
+    """From the end of the answer to publishing."""
+    error_bound: timedelta | None = None
+    """It may have had this role so much earlier: until then it was seen to have the role before. None: nobody had looked before."""
 
     @property
     def entity(self) -> str:
@@ -166,6 +174,9 @@ class KeyCounts(Message):
     unopened: tuple[str, ...] = ()
     """Keys closed in the window and never opened in it, at most 100; they met the window's edge, or appeared from nowhere."""
     unopened_count: int = 0
+    unknown: tuple[str, ...] = ()
+    """Keys opened and not closed of which an event says that nobody knows what became of them, at most 100."""
+    unknown_count: int = 0
 
 
 class EventMatched(RunEvent):
@@ -205,6 +216,10 @@ class EventMatched(RunEvent):
     """The durations that a latency claim read from its matches."""
     reference: Histogram | None = None
     """The same in the phase that it is compared with."""
+    known: int | None = None
+    """Keys that matched in the phase that it is to be unlike, and count no more."""
+    before: int | None = None
+    """Events of any kind in that phase. None: there is no such phase, or it was not read through."""
 
     @property
     def entity(self) -> str:
@@ -283,6 +298,8 @@ class ObservedUntil(RunEvent):
     """Every service event stored before this instant has been read; None without event streams."""
     through: int = 0
     """The event stream's sequence that has been read."""
+    told: Instant | None = None
+    """What probes and workloads have shown before this instant is in the journal; None where nothing need be."""
     kind: Literal["end", "progress"] = "progress"
 
     @property

@@ -4,7 +4,19 @@ from datetime import timedelta
 from typing import Literal
 
 from messages.claims import AnyClaim
+from messages.control_events import (
+    AbortRequested,
+    ApproveRequested,
+    ControlRequested,
+    PauseRequested,
+    RejectRequested,
+    ReleaseRequested,
+    ResolveRequested,
+    ResumeRequested,
+    SubmitRequested,
+)
 from messages.events import RunEvent
+from messages.pause_events import GateClosed, GateOpened, RunPausing, RunResumed
 from messages.scenario import Action, Scenario
 from messages.system import System
 from messages.values import Instant, Token
@@ -24,17 +36,25 @@ class RunAccepted(RunEvent):
     system: System
     submitted: Instant
     """The stored time of the scenario's message."""
+    rehearsal: bool = False
+    """All is done but the faults: a control of what the scenario claims."""
 
 
 class RunWaiting(RunEvent):
-    """The run cannot start yet, since another one has its system. Emitted by the scheduler."""
+    """The run cannot start: another has its system, its group is full, or runs are held. Emitted by the scheduler at each new reason."""
 
     EVENT = "run.waiting.v1"
     ACTORS = SCHEDULER
 
     behind: str
-    """The run that it waits for."""
+    """The run that it waits for; empty when it is no single one."""
     why: str
+    number: int = 0
+    """How often it waited for something else before."""
+
+    @property
+    def ordinal(self) -> int:
+        return self.number
 
 
 class RunStarted(RunEvent):
@@ -141,13 +161,15 @@ class TargetResolved(RunEvent):
 
     action_id: Token
     candidates: tuple[Token, ...]
-    """Those that there were, in the order of the document."""
+    """Those that there were, in the order of the document: without what the system's limits protect."""
     values: dict[Token, str] = {}
     """What was known of each candidate that `where` asked about, such as its role."""
     seed: str
     """What the choice was drawn with: the same seed and candidates give the same choice."""
     chosen: tuple[Token, ...]
     """Empty: no service fitted, and nothing is done."""
+    protected: tuple[Token, ...] = ()
+    """Services that would have fitted and are protected, so they were no candidates."""
 
     @property
     def entity(self) -> str:
@@ -155,13 +177,13 @@ class TargetResolved(RunEvent):
 
 
 class UndoRequested(RunEvent):
-    """A fault is to be undone now: its time has passed, its phase ends, or the run stops. Emitted by the scheduler."""
+    """A fault is to be undone now: its time has passed, its phase ends, or the run stops or is paused. Emitted by the scheduler."""
 
     EVENT = "undo.requested.v1"
     ACTORS = SCHEDULER
 
     fault_id: Token
-    why: Literal["for", "phase", "stop", "abort"]
+    why: Literal["for", "phase", "stop", "abort", "pause"]
     reach: Token = "local"
 
     @property
@@ -253,23 +275,18 @@ class RunFinished(RunEvent):
     """The journal's last sequence when it was decided."""
 
 
-class ControlRequested(RunEvent):
-    """Someone asked for something; the subject says who may have said it, the partition's owner acts on it."""
-
-    ACTORS = ("control",)
-
-    principal: str
-
-
-class SubmitRequested(ControlRequested):
-    """A principal submitted a scenario. Emitted by whoever answers the request, before the scenario is published."""
-
-    EVENT = "run.submit.requested.v1"
-
-
-class AbortRequested(ControlRequested):
-    """A principal asked to end the run and undo its faults. Emitted by whoever answers the request."""
-
-    EVENT = "run.abort.requested.v1"
-
-    message: str = ""
+__all__ = [  # beside its own: what belongs to a run as well
+    "AbortRequested",
+    "ApproveRequested",
+    "ControlRequested",
+    "GateClosed",
+    "GateOpened",
+    "PauseRequested",
+    "RejectRequested",
+    "ReleaseRequested",
+    "ResolveRequested",
+    "ResumeRequested",
+    "RunPausing",
+    "RunResumed",
+    "SubmitRequested",
+]

@@ -111,11 +111,26 @@ class RandomPlan(Document):
     """What was drawn stands in the phase's `actions`, and nothing is drawn again. Set when the run is accepted."""
 
 
+class Gate(Document):
+    """A question before a phase. While it waits for an answer everything is undone and the run's clocks stand still."""
+
+    ask: Annotated[str, Field(min_length=1, max_length=500)]
+    """What people are asked."""
+    approve: tuple[Token, ...] = ()
+    """The principals who may say yes or no; nobody named: anybody."""
+    timeout: Duration = timedelta(minutes=30)
+    """How long it waits, in real time whatever the speed."""
+    otherwise: Literal["abort", "continue"] = "abort"
+    """What happens when nobody has answered by then."""
+
+
 class Phase(Document):
     """A part of a run. It holds for its duration, else until its last action is done."""
 
     name: Token
     description: str = ""
+    gate: Gate | None = None
+    """A question that must be answered before the phase starts."""
     duration: Duration | None = None
     actions: tuple[Action, ...] = ()
     random: RandomPlan | None = None
@@ -124,17 +139,29 @@ class Phase(Document):
     """Claims whose window is the phase."""
 
 
+class GroupLimit(Document):
+    """A bound on how many runs of a group there are at once, whatever their systems. Each run has its system alone, too."""
+
+    group: Token
+    """Runs whose scenarios name the same group count together, over all instances of the namespace."""
+    limit: Annotated[int, Field(ge=1, le=1000)]
+    """This scenario starts only while fewer runs of the group than this are on."""
+
+
 class ScenarioSpec(Document):
     """What a scenario is made of."""
 
     system: Token
     """The name of the system under test."""
-    concurrency: Literal["exclusive", "shared"] = "exclusive"
-    """`shared`: it may run beside other scenarios that say so, on a system that says so too, and holds no faults there."""
+    concurrency: Literal["exclusive", "shared"] | GroupLimit = "exclusive"
+    """`shared`: it may run beside other scenarios that say so, on a system that says so too, and holds no faults there.
+    `{group: G, limit: N}`: it starts only while fewer than N runs of that group are on."""
     timeout: Duration | None = None
     """The run is aborted after this time; by default the phases' sum and 5 minutes."""
     variables: dict[Token, Variable] = Field(default={})
     """Typed values for `{{ variables.name }}`: a duration, number, text or list."""
+    vocabulary: tuple[Token, ...] = Field(default=(), exclude=True)
+    """Assertions documents whose words it uses, beside those of its system. A run has the claims that they stand for, and not this."""
     phases: tuple[Phase, ...] = Field(min_length=1)
     assertions: tuple[AnyClaim, ...] = ()
     """Claims over the whole run: from the first phase's start to the end of recovery."""

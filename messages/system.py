@@ -129,6 +129,8 @@ class Group(Document):
 
     members: tuple[ServiceName, ...] = Field(min_length=1)
     description: str = ""
+    keep_healthy: Annotated[int, Field(ge=0)] = 0
+    """How many members must stay healthy: a fault that would leave fewer is refused."""
 
 
 class Volume(Document):
@@ -169,6 +171,17 @@ class SteadyState(Document):
     """Health claims; by default that every service is healthy, except for what a fault disturbs."""
 
 
+class Limits(Document):
+    """What no fault may go beyond, whatever a scenario asks for: it is refused, and the run is inconclusive."""
+
+    faults_at_once: Annotated[int, Field(ge=1)] | None = None
+    """How many faults may be active at the same time; by default any number."""
+    longest: Duration | None = None
+    """How long a fault may last; by default as long as it is asked to. One without `for` ends then at the latest."""
+    protected: tuple[ServiceName, ...] = ()
+    """Services that are never disturbed, by no fault on them, or on a link or volume that they use; never chosen nor drawn either."""
+
+
 class SystemSpec(Document):
     """What a system is made of."""
 
@@ -181,11 +194,16 @@ class SystemSpec(Document):
     probes: dict[Token, Probe] = Field(default={})
     workloads: dict[ServiceName, Workload] = Field(default={})
     """Started after the services and stopped before them; never targets."""
+    prometheus: Endpoint | None = None
+    """A Prometheus that `metric` claims may ask in PromQL: where its API begins, such as http://127.0.0.1:9090."""
     clock: Literal["real", "scaled"] = "real"
     """`scaled`: its times are a model's, so a scenario may be run at another speed."""
     concurrency: Literal["exclusive", "shared"] = "exclusive"
     """`shared`: several runs that ask for it may be on the system at once; not where we start its services."""
     steady_state: SteadyState = SteadyState()
+    limits: Limits = Limits()
+    vocabulary: tuple[Token, ...] = Field(default=(), exclude=True)
+    """Assertions documents whose words scenarios on it may use. A run has the claims that they stand for, and not this."""
     max_gap: Duration = timedelta(seconds=3)
     """The longest time without health samples that does not make a claim inconclusive."""
 

@@ -1,7 +1,7 @@
 """The words that every message is made of: tokens, durations, instants, and the two kinds of frozen types."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -176,8 +176,3 @@ class Document(BaseModel):
     """What people write: frozen and strict; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
-
-
-def seconds_between(start: datetime, end: datetime) -> float:
-    """From start to end in seconds, negative when end is earlier."""
-    return (end - start).total_seconds()

@@ -1,6 +1,7 @@
 """Verdicts, from best to worst, and the closed list of reasons."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class Verdict(StrEnum):
@@ -28,6 +29,10 @@ def worst(*verdicts: Verdict) -> Verdict:
     return max(verdicts, key=lambda v: v.rank, default=Verdict.INCONCLUSIVE)
 
 
+Control = Literal["vacuous", "needs_fault", "control"]
+"""What a rehearsal finds of a claim about a fault: it passes without it; it does not, as it should not; it cannot be judged without it."""
+
+
 class Reason(StrEnum):
     """Why a verdict is not `passed`."""
 
@@ -46,6 +51,7 @@ class Reason(StrEnum):
     REVERT_FAILED = "revert_failed"
     CLAIM_FAILED = "claim_failed"
     GAP = "gap"
+    VACUOUS = "vacuous"
 
 
 HINTS = {
@@ -62,9 +68,13 @@ HINTS = {
     Reason.WORKLOAD_DIED: "A workload ended by itself, so there was nothing to judge by. Look at its output.",
     Reason.JUDGE_ERROR: "Judging the claim raised an error. Look at its message and at the `where` expression.",
     Reason.PHASE_CUT: "A phase ended before its time, so some claims were never tested.",
-    Reason.TIMEOUT: "The run took longer than its `timeout` allows.",
-    Reason.CANCELLED: "Someone ended the run.",
+    Reason.TIMEOUT: "The run, or a gate of it, took longer than its `timeout` allows. The message says which.",
+    Reason.CANCELLED: "The run was ended before it was done. The message says by whom, and why if that was told.",
     Reason.REVERT_FAILED: "A fault could not be undone. Put the target right by hand.",
     Reason.CLAIM_FAILED: "The system did not do what the scenario claims. The assertion's message and evidence say where to look.",
     Reason.GAP: "A part of what had to be seen was not, since an actor was away or links were lost. Run again with all kept up.",
+    Reason.VACUOUS: (
+        "A claim that passes without its fault does not show that the fault had an effect. Narrow its window or its `where` to what only "
+        "the fault brings about; if it is to hold with the fault and without, say `without_fault: holds`."
+    ),
 }

@@ -1,7 +1,7 @@
 """The life of each fault and of each action that is no fault, as a fold."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from messages.claims import FaultHistory
@@ -18,9 +18,14 @@ from messages.fault_events import (
     FaultRevertFailed,
     FaultUnseen,
 )
+from messages.rehearsal_events import FaultRehearsalEnded, FaultRehearsed
 from messages.run_events import ActionExpired, ActionRequested, TargetResolved, UndoRequested
 from messages.scenario import Action
 from messages.verdicts import Reason
+
+MOMENTARY = timedelta(seconds=1)
+"""How long a fault that ends by itself is rehearsed: it would last until its target is back, which nobody can know before."""
+ONLY_REHEARSED = "it was only rehearsed"
 
 
 @dataclass
@@ -29,9 +34,14 @@ class ActionState:
 
     request: ActionRequested
     requested: datetime
+    longest: timedelta | None = None
+    """The longest that its system lets a fault last."""
     armed: FaultArmed | None = None
     armed_at: datetime | None = None
     called: datetime | None = None
+    """The start of the driver's call; the earliest that it can have been, if an injector died in it."""
+    called_by: datetime | None = None
+    """The latest that it can have been."""
     injected: datetime | None = None
     effective: datetime | None = None
     effect: str = ""
@@ -47,6 +57,10 @@ class ActionState:
     reason: Reason | None = None
     message: str = ""
     evidence: dict[str, str] = field(default_factory=dict)
+    rehearsed: datetime | None = None
+    """When it would have been requested, in a rehearsal: it is never injected."""
+    rehearsal_ended: datetime | None = None
+    """When it would have been undone."""
 
     @property
     def active(self) -> bool:
@@ -56,11 +70,13 @@ class ActionState:
     @property
     def taken(self) -> bool:
         """An injector has answered the request."""
-        return self.armed is not None or self.outcome is not None
+        return self.armed is not None or self.outcome is not None or self.rehearsed is not None
 
     @property
     def settled(self) -> bool:
         """Nothing more is to be done about it: it was undone, or it was no fault and is over, or it never was."""
+        if self.rehearsed is not None:
+            return self.rehearsal_ended is not None
         if self.reverted is not None or self.revert_failed is not None:
             return True
         return self.outcome is not None and not self.active
@@ -80,31 +96,40 @@ class ActionState:
             requested=self.requested,
             armed=self.armed_at,
             called=self.called,
+            called_by=self.called_by,
             injected=self.injected,
             effective=self.effective,
             reverted=self.reverted,
             due=self._due(),
             gone=self.gone,
             restored_by=self.gone_event.restored_by if self.gone_event else None,
-            refused=refused,
+            refused=ONLY_REHEARSED if self.rehearsed is not None else refused,
             effect_missed=(self.unseen and self.effective is None) or self.lost,
             evidence=dict(self.evidence),
         )
 
+    @property
+    def span(self) -> timedelta | None:
+        """How long it stays: its `for`, or the longest that the system allows; None: to its phase's end."""
+        momentary = MOMENTARY if self.rehearsed is not None and self.request.action.spec.ends_itself else None
+        return min((span for span in (self.request.action.for_, self.longest, momentary) if span is not None), default=None)
+
     def _due(self) -> datetime | None:
-        span = self.request.action.for_
-        return self.injected + span if span is not None and self.injected is not None else None
+        return self.injected + self.span if self.span is not None and self.injected is not None else None
 
     @property
     def cut_short(self) -> bool:
-        """It ended with its lease before it was to end: whoever kept it up was away."""
-        if self.reverted is None or self.reverted_by != "lease":
+        """It ended before it was to end: with its lease, as whoever kept it up was away, or by itself though it is not one that does."""
+        early = {"lease"} if self.request.action.spec.ends_itself else {"lease", "itself"}
+        if self.reverted is None or self.reverted_by not in early:
             return False
         asked, due = self.undo_requested, self._due()
         return (asked is None or asked > self.reverted) and (due is None or self.reverted < due)
 
     def moment(self, name: str) -> datetime | None:
-        """When this moment of it came: requested, injected, effective, reverted or gone."""
+        """When this moment of it came: requested, injected, effective, reverted or gone; rehearsed, it has two."""
+        if self.rehearsed is not None:
+            return self.rehearsed if name in {"requested", "injected", "effective"} else self.rehearsal_ended
         moments = {"requested": self.requested, "injected": self.injected, "effective": self.effective}
         return (moments | {"reverted": self.reverted, "gone": self.gone}).get(name)
 
@@ -114,6 +139,8 @@ class Actions:
 
     def __init__(self) -> None:
         self.states: dict[str, ActionState] = {}
+        self.longest: timedelta | None = None
+        """The longest that the system lets a fault last."""
         self.resolved: dict[str, Recorded[TargetResolved]] = {}
         """What was chosen for each live action, by the action's id."""
 
@@ -124,9 +151,12 @@ class Actions:
             self.resolved.setdefault(event.action_id, cast("Recorded[TargetResolved]", recorded))
             return
         if isinstance(event, ActionRequested):
-            state = ActionState(event, recorded.at)
+            state = ActionState(event, recorded.at, longest=self.longest)
             state.evidence["requested"] = recorded.evidence
             self.states.setdefault(event.fault_id, state)
+            return
+        if isinstance(event, FaultRehearsed):
+            self.states.setdefault(event.fault_id, _rehearsed(event, recorded, self.longest))
             return
         known = self.states.get(recorded.entity)
         if known is not None:
@@ -140,9 +170,14 @@ class Actions:
         return None if resolved is None else action.faults(resolved.event.chosen)
 
     @property
-    def left(self) -> tuple[str, ...]:
-        """The faults whose undo was given up."""
+    def given_up(self) -> tuple[str, ...]:
+        """The faults whose undo was given up, even if it came about later."""
         return tuple(name for name, state in self.states.items() if state.revert_failed is not None)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The faults whose undo was given up and did not come about later."""
+        return tuple(name for name in self.given_up if self.states[name].reverted is None)
 
     def unseen_off(self) -> list[ActionState]:
         """The faults that were injected and undone, and of which nobody has seen that they are gone."""
@@ -160,13 +195,17 @@ def _apply(state: ActionState, recorded: Recorded[RunEvent]) -> None:
             state.armed, state.armed_at = event, at
         case FaultInjected():
             state.injected = at - event.ago
-            state.called = state.injected - event.took
+            state.called = state.called_by = state.injected - event.took
+            if event.resumed and state.armed_at is not None:
+                state.called = state.armed_at
         case FaultEffective():
             state.effective, state.effect = at - event.ago, event.how
         case FaultUnseen():
             state.unseen = True
         case UndoRequested():
             state.undo_requested = state.undo_requested or at
+        case FaultRehearsalEnded():
+            state.rehearsal_ended = state.rehearsal_ended or at
         case FaultReverted():
             state.reverted, state.reverted_by, state.found_undone = at - event.ago, event.by, event.found_undone
         case FaultRevertFailed():
@@ -178,6 +217,12 @@ def _apply(state: ActionState, recorded: Recorded[RunEvent]) -> None:
         case _:
             return
     state.evidence[event.type_name().rpartition(".")[2]] = recorded.evidence
+
+
+def _rehearsed(event: FaultRehearsed, recorded: Recorded[RunEvent], longest: timedelta | None) -> ActionState:
+    """The request was never made: what it would have been."""
+    request = ActionRequested(fault_id=event.fault_id, phase=event.phase, target=event.target, action=event.action)
+    return ActionState(request, recorded.at, longest=longest, rehearsed=recorded.at, evidence={"rehearsed": recorded.evidence})
 
 
 def _end(state: ActionState, event: ActionDone | ActionRefused | ActionFailed | ActionExpired) -> None:

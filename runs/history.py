@@ -3,12 +3,31 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from messages.claims import Claim, FaultHistory, History, LatencyClaim, Measured, Sampled, Scrape, ServiceHistory, Transition, Window
+from messages.claims import (
+    Claim,
+    FaultHistory,
+    History,
+    LatencyClaim,
+    Logged,
+    Measured,
+    OutageClaim,
+    RoleClaim,
+    RoleHistory,
+    RoleSaid,
+    Sampled,
+    Scrape,
+    ServiceHistory,
+    SloClaim,
+    Transition,
+    Window,
+)
 from messages.events import Recorded, RunEvent
+from messages.measurements import SetRead
 from messages.needs import disturbed
-from messages.observations import EventMatched, ObservedUntil, ProbeSummary, ServiceDown, ServiceUp, StreamGap
+from messages.observations import EventMatched, ObservedUntil, ProbeSummary, RoleSeen, ServiceDown, ServiceUp, StreamGap
 from runs.faults import ActionState
 from runs.measurements import Measurements
+from runs.numbering import Numbering
 from runs.state import AssertionState, RunState
 from runs.windows import window_of
 
@@ -20,8 +39,11 @@ class Observations:
         self._transitions: dict[str, list[Transition]] = {}
         self._samples: dict[str, list[Sampled]] = {}
         self.matched: dict[str, tuple[EventMatched, str]] = {}
+        self._roles: dict[str, list[RoleSaid]] = {}
         self.probes_until: datetime | None = None
+        self.told_until: datetime | None = None
         self.gaps: list[StreamGap] = []
+        self.numbering = Numbering()
         self._measurements = Measurements()
         self._services: dict[str, ServiceHistory] = {}
 
@@ -30,6 +52,7 @@ class Observations:
         event, at = recorded.event, recorded.at
         self._services.pop(recorded.entity, None)
         self._measurements.apply(recorded)
+        self.numbering.apply(recorded)
         match event:
             case ServiceDown():
                 down = Transition(
@@ -52,6 +75,11 @@ class Observations:
                 self.matched[event.assertion] = (event, recorded.evidence)
             case ObservedUntil() if event.probes is not None:
                 self.probes_until = max(event.probes, self.probes_until or event.probes)
+                told = event.told
+                self.told_until = max(told, self.told_until or told) if told is not None else self.told_until
+            case RoleSeen():
+                said = RoleSaid(at - event.ago, event.role, recorded.evidence, event.error_bound)
+                self._roles.setdefault(event.service, []).append(said)
             case StreamGap():
                 self.gaps.append(event)
 
@@ -71,11 +99,18 @@ class Observations:
 
     def measured(self, state: RunState, claim: Claim) -> Measured | None:
         """What the probe or the workload that a claim names has measured."""
-        if not isinstance(claim, LatencyClaim) or claim.follows_events:
+        if not isinstance(claim, LatencyClaim | SloClaim | OutageClaim) or claim.follows_events:
             return None
-        probe = state.system.spec.probes.get(claim.probe or "")
-        every = timedelta(seconds=1 / probe.rate) if probe is not None else None
-        return self._measurements.measured(claim.source, self.gaps, every)
+        return self._measurements.measured(claim.source, self.gaps, state.system.spec.probes.get(claim.probe or ""))
+
+    def roles(self, state: RunState, claim: Claim) -> dict[str, RoleHistory]:
+        """What each member of the group that a claim names has said of its role."""
+        group = state.system.spec.groups.get(claim.group) if isinstance(claim, RoleClaim) else None
+        return {name: self._role(state, name) for name in group.members} if group is not None else {}
+
+    def _role(self, state: RunState, name: str) -> RoleHistory:
+        asked = state.system.spec.services[name].role
+        return RoleHistory(tuple(self._roles.get(name, ())), asked.every if asked is not None else timedelta())
 
     def asked(self, assertion: str) -> ServiceHistory:
         """What a claim was answered that asks by itself."""
@@ -85,12 +120,22 @@ class Observations:
         """The metrics that were scraped for a claim."""
         return self._measurements.scrapes(assertion)
 
+    def logged(self, assertion: str) -> tuple[Logged, ...]:
+        """What a claim matched of a log."""
+        return self._measurements.logged(assertion)
+
+    def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
+        """What was read for a claim, and its evidence."""
+        return self._measurements.read(assertion)
+
 
 def history_of(state: RunState, seen: Observations, assertion: AssertionState) -> History:
     """What is known for judging this claim now."""
     matched, evidence = seen.matched.get(assertion.id, (None, None))
+    read, read_evidence = seen.read(assertion.id)
     window, phases = window_of(state, assertion.claim, assertion.phase, assertion.mode), phase_windows(state)
-    looked = (window, phases.get(getattr(assertion.claim, "compare", None) or "", Window()))
+    earlier = getattr(assertion.claim, "compare", None) or getattr(assertion.claim, "unlike", None)
+    looked = (window, phases.get(earlier or "", Window()))
     if matched is not None and any(seen.missed_events(part) for part in looked):  # an observer that was restarted need not know of it
         matched = matched.model_copy(update={"gap": True})
     return History(
@@ -100,11 +145,16 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         matched=matched,
         matched_evidence=evidence,
         probes_until=seen.probes_until,
+        told_until=seen.told_until,
         excused=excused(state),
         phases=phases,
         measured=seen.measured(state, assertion.claim),
         answers=seen.asked(assertion.id),
         scrapes=seen.scraped(assertion.id),
+        roles=seen.roles(state, assertion.claim),
+        logged=seen.logged(assertion.id),
+        read=read,
+        read_evidence=read_evidence,
         max_gap=state.system.spec.max_gap,
         stable=state.system.spec.steady_state.stable,
         steady=assertion.mode == "steady",

@@ -1,12 +1,13 @@
-"""What the observer measured for claims: the samples of probes and workloads, answers over HTTP, and scraped metrics, as a fold."""
+"""What the observer measured for claims: samples, answers over HTTP and gRPC, metrics, lines of logs and what is there; as a fold."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 
-from messages.claims import Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, Transition
+from messages.checks import Probe
+from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Transition
 from messages.events import Recorded, RunEvent
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, MetricSampled
+from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
 from messages.observations import OperationsSeen, ProbeSummary, StreamGap
 
 
@@ -15,29 +16,42 @@ class Measurements:
 
     def __init__(self) -> None:
         self._spans: dict[str, list[MeasuredSpan]] = {}
+        self._successes: dict[str, list[SuccessSpan]] = {}
         self._changes: dict[str, list[Transition]] = {}
         self._scrapes: dict[str, list[Scrape]] = {}
+        self._logged: dict[str, list[Logged]] = {}
+        self._read: dict[str, tuple[SetRead, str]] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in the next event."""
         match recorded.event:
-            case ProbeSummary() as event if event.latency is not None:
-                span = MeasuredSpan(event.start, event.end, event.latency, event.failed, recorded.evidence)
-                self._spans.setdefault(event.probe, []).append(span)
+            case ProbeSummary() as event:
+                self._see_successes(event.probe, event, event.count, recorded.evidence)
+                if event.latency is not None:
+                    span = MeasuredSpan(event.start, event.end, event.latency, event.failed, recorded.evidence)
+                    self._spans.setdefault(event.probe, []).append(span)
             case OperationsSeen() as event:
-                timed, slow = event.latency or Histogram(), event.failed + event.unknown
-                self._spans.setdefault(event.workload, []).append(
-                    MeasuredSpan(event.start, event.end, timed, slow, recorded.evidence, beside=True)
-                )
+                self._see_successes(event.workload, event, event.ok + event.failed + event.unknown, recorded.evidence)
+                self._spans.setdefault(event.workload, []).append(_operated(event, recorded.evidence))
             case AnswerSeen() as event:
                 self._changes.setdefault(event.assertion, []).append(_change(event, recorded))
             case MetricSampled() as event:
                 scrape = Scrape(event.at, recorded.evidence, event.series, event.beyond, event.error)
                 self._scrapes.setdefault(event.assertion, []).append(scrape)
+            case LogMatched() as event:
+                self._logged.setdefault(event.assertion, []).append(_logged(event, recorded.evidence))
+            case SetRead() as event:
+                self._read.setdefault(event.assertion, (event, recorded.evidence))
 
-    def measured(self, name: str, gaps: Iterable[StreamGap], every: timedelta | None) -> Measured:
-        """What a probe (sampled every so often) or a workload has measured."""
-        return Measured(tuple(self._spans.get(name, ())), tuple((gap.start, gap.end) for gap in gaps if gap.source == name), every)
+    def measured(self, name: str, gaps: Iterable[StreamGap], probe: Probe | None) -> Measured:
+        """What a probe of the system, or without one a workload, has measured."""
+        return Measured(
+            tuple(self._spans.get(name, ())),
+            tuple((gap.start, gap.end) for gap in gaps if gap.source == name),
+            timedelta(seconds=1 / probe.rate) if probe is not None else None,
+            probe.deadline if probe is not None else None,
+            tuple(self._successes.get(name, ())),
+        )
 
     def answers(self, assertion: str, samples: Iterable[Sampled]) -> ServiceHistory:
         """What a claim was answered."""
@@ -46,6 +60,27 @@ class Measurements:
     def scrapes(self, assertion: str) -> tuple[Scrape, ...]:
         """What was scraped for a claim."""
         return tuple(self._scrapes.get(assertion, ()))
+
+    def _see_successes(self, name: str, event: ProbeSummary | OperationsSeen, count: int, evidence: str) -> None:
+        said = event.successes
+        if said is not None:
+            first, last = (None if offset is None else event.start + offset for offset in (said.first, said.last))
+            span = SuccessSpan(event.start, event.end, count, first, last, said.longest, evidence)
+            self._successes.setdefault(name, []).append(span)
+
+    def logged(self, assertion: str) -> tuple[Logged, ...]:
+        """What a claim matched of a log."""
+        return tuple(self._logged.get(assertion, ()))
+
+    def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
+        """What was read for a claim, once, and the id of the event that says so."""
+        return self._read.get(assertion, (None, None))
+
+
+def _operated(event: OperationsSeen, evidence: str) -> MeasuredSpan:
+    timed, slow = event.latency or Histogram(), event.failed + event.unknown
+    untimed = max(0, event.ok - timed.count)
+    return MeasuredSpan(event.start, event.end, timed, slow, evidence, beside=True, unknown=event.unknown, untimed=untimed)
 
 
 def _change(event: AnswerSeen, recorded: Recorded[RunEvent]) -> Transition:
@@ -56,4 +91,21 @@ def _change(event: AnswerSeen, recorded: Recorded[RunEvent]) -> Transition:
         error=None if event.ok else event.got,
         error_bound=event.error_bound,
         took=event.took,
+        asked=event.asked,
+    )
+
+
+def _logged(event: LogMatched, evidence: str) -> Logged:
+    return Logged(
+        start=event.start,
+        end=event.end,
+        lines=event.lines,
+        count=event.count,
+        evidence=evidence,
+        first=event.first,
+        last=event.last,
+        late=event.late,
+        errors=event.errors,
+        error=event.error,
+        samples=event.samples,
     )

@@ -1,5 +1,6 @@
 """The report of a run: a pure fold of its journal. The same journal gives the same report."""
 
+from messages.control_events import ResolveRequested
 from messages.events import Recorded, RunEvent
 from messages.fault_events import FaultEvent
 from messages.judgements import ReportPublished
@@ -9,17 +10,19 @@ from runs.report_execution import execution_section, journal_facts, scenario_sec
 from runs.report_faults import faults_of
 from runs.report_impact import impact_of, metrics_of
 from runs.report_journal import Gathered
+from runs.report_levers import Levers
 from runs.report_model import Report, ReportMetadata
 from runs.state import RunState
 
 
 class ReportFold:
-    """Grows from a run's events to its report. After the run's end it takes in only what clears a fault."""
+    """Grows from a run's events to its report. After the run's end it takes in only what clears a fault, and who resolved it."""
 
     def __init__(self, run: str) -> None:
         self.state = RunState(run)
         self.seen = Observations()
         self.gathered = Gathered()
+        self.levers = Levers()
         self.published: ReportPublished | None = None
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
@@ -27,11 +30,12 @@ class ReportFold:
         if isinstance(recorded.event, ReportPublished):
             self.published = recorded.event
             return
-        if self.state.finished is not None and not isinstance(recorded.event, FaultEvent):
+        if self.state.finished is not None and not isinstance(recorded.event, FaultEvent | ResolveRequested):
             return
         self.state.apply(recorded)
         self.seen.apply(recorded)
         self.gathered.apply(recorded)
+        self.levers.apply(recorded)
 
     def report(self) -> Report:
         """What the journal says so far."""
@@ -49,6 +53,7 @@ class ReportFold:
                 system=scenario.system,
                 tags=state.scenario.metadata.tags if state.accepted else (),
                 trace_id=gathered.trace,
+                rehearsal=state.rehearsal,
             ),
             verdict=verdict_section(state),
             scenario=scenario,
@@ -62,6 +67,10 @@ class ReportFold:
             recommendations=recommendations_of(state, validation, steady, faults),
             evidence=gathered.named,
             journal=journal_facts(state, gathered),
+            control=tuple(self.levers.control),
+            pauses=self.levers.until(state.last_at),
+            gates=tuple(self.levers.gates),
+            owners=tuple(self.levers.owners),
         )
 
 

@@ -8,6 +8,7 @@ from messages.observations import EventMatched
 from messages.values import Duration
 from messages.verdicts import HINTS, Reason, Verdict
 from runs.history import Observations
+from runs.rehearsals import WORDS
 from runs.report_effects import FaultReport, SystemImpact
 from runs.report_figures import Metrics
 from runs.report_findings import AssertionDetail, Part, Recommendation, SteadyPart, SteadyState, Unexpected, ValidationResults
@@ -16,13 +17,15 @@ from runs.report_values import Outcome, Span, span
 from runs.state import AssertionState, RunState
 from runs.windows import STEADY, window_of
 
-_WORST = ("passed", "not_reached", "not_judged", "inconclusive", "failed")
+_WORST = ("passed", "needs_fault", "control", "not_reached", "not_judged", "vacuous", "inconclusive", "failed")
 
 
 def outcome_of(assertion: AssertionState | None) -> Outcome:
     """What became of a claim; None: its window never opened."""
     if assertion is None:
         return "not_reached"
+    if assertion.control is not None:
+        return assertion.control
     match assertion.verdict:
         case None:
             return "not_judged"
@@ -46,6 +49,9 @@ def validation_of(state: RunState, seen: Observations, gathered: Gathered, impac
         inconclusive_assertions=count["inconclusive"],
         not_reached_assertions=count["not_reached"],
         not_judged_assertions=count["not_judged"],
+        vacuous_assertions=count["vacuous"],
+        needs_fault_assertions=count["needs_fault"],
+        control_assertions=count["control"],
         assertion_details=details,
         unexpected_behaviors=unexpected,
     )
@@ -71,7 +77,7 @@ def _detail(state: RunState, name: str) -> AssertionDetail:
         outcome=outcome,
         verdict=assertion.verdict if assertion else None,
         reason=assertion.reason if assertion else None,
-        message=(assertion.message if assertion else "") or silent,
+        message=_message(assertion) or silent,
         evidence=_evidence(assertion),
         measured=_measured(assertion.measured) if assertion else {},
         opened=assertion.opened if assertion else None,
@@ -79,6 +85,13 @@ def _detail(state: RunState, name: str) -> AssertionDetail:
         closes=window_of(state, claim, phase).closes if assertion else None,
         description=claim.description or "",
     )
+
+
+def _message(assertion: AssertionState | None) -> str:
+    """What was said of it, in a rehearsal behind what that means."""
+    if assertion is None:
+        return ""
+    return assertion.message if assertion.control is None else f"{WORDS[assertion.control]}: {assertion.message}"
 
 
 def _evidence(assertion: AssertionState | None) -> tuple[str, ...]:
@@ -170,8 +183,9 @@ def recommendations_of(
         if request.outcome in {"refused", "failed", "expired"}:
             about.setdefault(request.reason or Reason.PRECONDITION, []).append(name)
     for detail in validation.assertion_details:
-        if detail.outcome in {"failed", "inconclusive"}:
-            about.setdefault(detail.reason or Reason.JUDGE_ERROR, []).append(detail.id)
+        if detail.outcome in {"failed", "vacuous", "inconclusive"}:
+            reason = Reason.VACUOUS if detail.outcome == "vacuous" else detail.reason
+            about.setdefault(reason or Reason.JUDGE_ERROR, []).append(detail.id)
     if steady.outcome in {"failed", "inconclusive"}:
         about.setdefault(steady.reason or Reason.CLAIM_FAILED, []).append("steady state")
     for action in state.actions.states.values():

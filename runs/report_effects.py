@@ -5,7 +5,9 @@ from typing import Literal
 from messages.values import Instant, Message
 from runs.report_values import Span
 
-FaultStatus = Literal["not reached", "refused", "failed", "expired", "requested", "unseen", "active", "undone", "gone", "not undone"]
+FaultStatus = Literal[
+    "not reached", "refused", "failed", "expired", "requested", "unseen", "active", "undone", "gone", "not undone", "rehearsed"
+]
 """How far a fault has come."""
 
 
@@ -58,6 +60,9 @@ class FaultReport(Message):
     """The services that it disturbs; its lane is the first one's."""
     repair: str | None = None
     """Of one that could not be undone: what to do by hand."""
+    rehearsed: Instant | None = None
+    """When it would have been injected, in a rehearsal: nothing was done to its target."""
+    rehearsal_ended: Instant | None = None
 
 
 class Downtime(Message):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from messages.events import RunEvent
-from messages.fault_events import FaultArmed, FaultEvent
+from messages.fault_events import FaultArmed, FaultEvent, OwnerChanged
+from messages.rehearsal_events import FaultRehearsed
 from messages.run_events import ActionRequested
 from runs.faults import ActionState
 from runs.report_claims import outcome_of
@@ -88,7 +89,7 @@ def execution_section(state: RunState, gathered: Gathered) -> Execution:
 def _choices(state: RunState) -> Iterator[Choice]:
     for name, resolved in state.actions.resolved.items():
         told = resolved.event
-        yield Choice(action=name, candidates=told.candidates, values=told.values, seed=told.seed, chosen=told.chosen)
+        yield Choice(action=name, **told.model_dump(include={"candidates", "values", "seed", "chosen", "protected"}))
 
 
 def _services(state: RunState, gathered: Gathered) -> Iterator[ServiceRun]:
@@ -116,7 +117,7 @@ def _phase(state: RunState, name: str, stage: StageState | None) -> PhaseReport:
             phase_name=name, kind="phase", start=None, end=None, duration=None, cut=False, success=None, assertions=assertions
         )
     actions = tuple(action_report(a) for a in state.actions.states.values() if a.request.phase == name)
-    bad = stage.cut or any(a.success is False for a in actions) or any(a.outcome != "passed" for a in assertions)
+    bad = stage.cut or any(a.success is False for a in actions) or any(a.outcome not in _GOOD for a in assertions)
     return PhaseReport(
         phase_name=name,
         kind=_KINDS.get(stage.kind, "phase"),
@@ -130,6 +131,7 @@ def _phase(state: RunState, name: str, stage: StageState | None) -> PhaseReport:
     )
 
 
+_GOOD = {"passed", "needs_fault", "control"}
 _KINDS: dict[str, Kind] = {"settle": "settle", "finally": "finally", "recover": "recover"}
 
 
@@ -168,7 +170,7 @@ def _entry(state: RunState, line: Happened, zero: datetime | None) -> TimelineEn
         timestamp=line.at,
         offset=round((line.at - zero).total_seconds(), 6) if zero else None,
         event=line.event.type_name(),
-        text=describe(line.event),
+        text=f"{line.actor}: {describe(line.event)}" if isinstance(line.event, OwnerChanged) else describe(line.event),
         sequence=line.sequence,
         id=line.id,
         chaos_action=_chaos(state, line.event),
@@ -178,7 +180,7 @@ def _entry(state: RunState, line: Happened, zero: datetime | None) -> TimelineEn
 def _chaos(state: RunState, event: RunEvent) -> ChaosAction | None:
     if isinstance(event, FaultArmed):
         return ChaosAction(service=event.target, action=event.action)
-    if isinstance(event, ActionRequested):
+    if isinstance(event, ActionRequested | FaultRehearsed):
         return ChaosAction(service=event.target, action=event.action.action)
     known = state.actions.states.get(event.fault_id) if isinstance(event, FaultEvent) else None
     return ChaosAction(service=known.request.target, action=known.request.action.action) if known else None

@@ -110,6 +110,8 @@ def _fault(state: RunState, seen: Observations, action: ActionState) -> FaultRep
         lasts=_optional(request.action.for_),
         disturbs=disturbed(state.system, request.action, request.target),
         repair=_repair(action),
+        rehearsed=action.rehearsed,
+        rehearsal_ended=action.rehearsal_ended,
     )
 
 
@@ -152,7 +154,7 @@ def _status(action: ActionState) -> FaultStatus:
     if action.reverted is not None:
         return "undone"
     if action.injected is None:
-        return "requested"
+        return "requested" if action.rehearsed is None else "rehearsed"
     return "unseen" if action.unseen and action.effective is None else "active"
 
 

@@ -91,6 +91,12 @@ class ValidationResults(Message):
     inconclusive_assertions: int
     not_reached_assertions: int
     not_judged_assertions: int
+    vacuous_assertions: int = 0
+    """Only in a rehearsal: those that passed without the fault that they are about."""
+    needs_fault_assertions: int = 0
+    """Only in a rehearsal: those that did not hold without it, as they should not."""
+    control_assertions: int = 0
+    """Only in a rehearsal: those that cannot be judged without it."""
     assertion_details: tuple[AssertionDetail, ...]
     unexpected_behaviors: tuple[Unexpected, ...]
 

@@ -17,7 +17,7 @@ from messages.fault_events import (
 )
 from messages.judgements import AssertionJudged
 from messages.link_events import LinksLost
-from messages.measurements import MetricSampled
+from messages.measurements import LogMatched, MetricSampled
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, OperationsSeen, ProbeSummary, StreamGap
 from messages.run_events import ActionExpired, AssertionExpired, AssertionOpened, RunFinished
 from runs.report_findings import Evidence, Oddity, Unexpected
@@ -27,7 +27,17 @@ _RECENT = 64
 """How many events of a frequent type are kept per entity, for a judgement to name."""
 SAMPLES = 50
 """How many service events an evidence names at most."""
-_QUIET = (ProbeSummary, EventCounted, EventMatched, OperationsSeen, MetricSampled, ObservedUntil, EvidenceStored, AssertionOpened)
+_QUIET = (
+    ProbeSummary,
+    EventCounted,
+    EventMatched,
+    OperationsSeen,
+    MetricSampled,
+    LogMatched,
+    ObservedUntil,
+    EvidenceStored,
+    AssertionOpened,
+)
 """Events that tell no part of the story."""
 
 
@@ -39,6 +49,7 @@ class Happened:
     event: RunEvent
     sequence: int
     id: str
+    actor: str = ""
 
 
 def trace_of(traceparent: str | None) -> str | None:
@@ -81,7 +92,7 @@ class Gathered:
         self._count(event)
         if isinstance(event, _QUIET):
             return
-        self.happened.append(Happened(instant_of(recorded), event, recorded.sequence, recorded.evidence))
+        self.happened.append(Happened(instant_of(recorded), event, recorded.sequence, recorded.evidence, recorded.actor))
         self._wonder(recorded)
         if isinstance(event, AssertionJudged):
             self._name(recorded.evidence, *event.evidence)

@@ -5,6 +5,7 @@ from typing import Literal
 from messages.scenario import Scenario
 from messages.values import Instant, Message
 from messages.verdicts import Reason, Verdict
+from runs.report_control import ControlEntry, Gate, OwnerChange, Pause
 from runs.report_effects import FaultReport, SystemImpact
 from runs.report_figures import Metrics
 from runs.report_findings import Evidence, Recommendation, SteadyState, ValidationResults
@@ -23,6 +24,8 @@ class ReportMetadata(Message):
     system: str
     tags: tuple[str, ...] = ()
     trace_id: str | None = None
+    rehearsal: bool = False
+    """All was done but the faults: a control of what the scenario claims."""
 
 
 class RunVerdict(Message):
@@ -100,6 +103,8 @@ class Choice(Message):
     values: dict[str, str]
     seed: str
     chosen: tuple[str, ...]
+    protected: tuple[str, ...] = ()
+    """Services that would have fitted and are protected."""
 
 
 class Execution(Message):
@@ -182,3 +187,9 @@ class Report(Message):
     recommendations: tuple[Recommendation, ...]
     evidence: dict[str, Evidence]
     journal: JournalFacts
+    control: tuple[ControlEntry, ...] = ()
+    """Who asked for what."""
+    pauses: tuple[Pause, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    owners: tuple[OwnerChange, ...] = ()
+    """Which host took an actor over."""

@@ -4,13 +4,17 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from messages import control_events as c
 from messages import fault_events as f
 from messages import judgements as j
 from messages import link_events as k
 from messages import measurements as m
 from messages import observations as o
+from messages import pause_events as p
+from messages import rehearsal_events as h
 from messages import run_events as r
 from messages.events import Recorded, RunEvent
+from runs.rehearsals import WORDS
 from runs.report_values import readable
 
 _AGO = (f.FaultInjected, f.FaultEffective, f.FaultReverted, f.FaultGone, o.ServiceDown, o.ServiceUp, o.RoleSeen, m.AnswerSeen)
@@ -31,11 +35,25 @@ def describe(event: RunEvent) -> str:
 
 
 def _accepted(e: r.RunAccepted) -> str:
-    return f"scenario {e.scenario.name} accepted for system {e.system.name}"
+    return f"scenario {e.scenario.name} accepted for system {e.system.name}{', to be rehearsed without its faults' if e.rehearsal else ''}"
 
 
 def _aborting(e: r.RunAborting) -> str:
     return f"the run is being ended by {e.by}: {e.message}"
+
+
+def _noted(e: c.NotedRequest | p.RunPausing) -> str:
+    return f": {e.note}" if e.note else ""
+
+
+def _gate_opened(e: p.GateOpened) -> str:
+    return f"{e.phase} waits at its gate{' for ' + ' or '.join(e.approve) if e.approve else ''}: {e.ask}"
+
+
+def _gate_closed(e: p.GateClosed) -> str:
+    if e.outcome in {"approved", "rejected"}:
+        return f"{e.by} {e.outcome} {e.phase}{': ' + e.note if e.note else ''}"
+    return f"the gate of {e.phase} {'was not answered in time' if e.outcome == 'expired' else 'is no longer asked: the run stops'}"
 
 
 def _stage_started(e: r.PhaseStarted) -> str:
@@ -53,17 +71,34 @@ def _requested(e: r.ActionRequested) -> str:
 
 
 def _resolved(e: r.TargetResolved) -> str:
+    if not e.chosen and e.protected:
+        return f"{e.action_id}: only {', '.join(e.protected)} fits, and is protected"
     if not e.chosen:
         return f"{e.action_id}: none of {', '.join(e.candidates) or 'no candidates'} fits"
-    return f"{e.action_id}: chose {', '.join(e.chosen)} of {', '.join(e.candidates)} (seed {e.seed})"
+    spared = f"; {', '.join(e.protected)} protected" if e.protected else ""
+    return f"{e.action_id}: chose {', '.join(e.chosen)} of {', '.join(e.candidates)} (seed {e.seed}){spared}"
 
 
-def _undo(e: r.UndoRequested) -> str:
-    why = {"for": "its time has passed", "phase": "its phase ends", "stop": "the run stops", "abort": "the run is aborted"}[e.why]
+def _rehearsed(e: h.FaultRehearsed) -> str:
+    return f"{e.action.action} {e.target} rehearsed ({e.fault_id}): nothing is disturbed"
+
+
+def _undo(e: r.UndoRequested | h.FaultRehearsalEnded) -> str:
+    why = {
+        "for": "its time has passed",
+        "phase": "its phase ends",
+        "stop": "the run stops",
+        "abort": "the run is aborted",
+        "pause": "the run stands still",
+    }[e.why]
+    if isinstance(e, h.FaultRehearsalEnded):
+        return f"rehearsal of {e.fault_id} ended: {why}"
     return f"undo of {e.fault_id} requested: {why}"
 
 
 def _judged(e: j.AssertionJudged) -> str:
+    if e.control is not None:
+        return f"{e.assertion} {WORDS[e.control]}: {e.message}"
     return f"{e.assertion} {e.verdict}: {e.message}"
 
 
@@ -72,7 +107,8 @@ def _effective(e: f.FaultEffective) -> str:
 
 
 def _injected(e: f.FaultInjected) -> str:
-    return f"{e.fault_id} injected; the driver took {readable(e.took)}"
+    took = f"{e.fault_id} injected; the driver took {readable(e.took)}"
+    return f"{took}, after another injector had armed it" if e.resumed else took
 
 
 def _reverted(e: f.FaultReverted) -> str:
@@ -138,12 +174,26 @@ def _sampled(e: m.MetricSampled) -> str:
     return f"{e.assertion}: {told or 'none of its series'}{f', and {more} more' if more > 0 else ''}"
 
 
+def _logged(e: m.LogMatched) -> str:
+    told = f": {' | '.join(e.samples)}" if e.samples else ""
+    return f"{e.assertion}: {e.count} of {e.lines} lines matched{told}{' (written while nobody read)' if e.late and e.lines else ''}"
+
+
+def _read(e: m.SetRead) -> str:
+    if e.error:
+        return f"{e.assertion}: {e.error}"
+    wrong = {"lost": e.lost, "unexpected": e.unexpected, "duplicated": e.duplicated}
+    told = "".join(f"; {named.count} {kind}: {', '.join(named.ids[:10])}" for kind, named in wrong.items() if named.count)
+    return f"{e.assertion}: {e.acknowledged} of {e.tried} were ok, {e.found} are there{told}"
+
+
 def _matched(e: o.EventMatched) -> str:
     told = f"{e.count} of {e.seen} events matched"
     if e.keys is not None:
         told += f"; {e.keys.opened} keys opened, {e.keys.closed_once} closed once"
         told += f", {e.keys.open_count} left open: {', '.join(e.keys.open[:10])}" if e.keys.open_count else ""
         told += f", {e.keys.twice_count} closed twice: {', '.join(e.keys.twice[:10])}" if e.keys.twice_count else ""
+        told += f", {e.keys.unknown_count} unknown: {', '.join(e.keys.unknown[:10])}" if e.keys.unknown_count else ""
     if e.errors:
         told += f"; {e.errors} could not be evaluated: {e.error}"
     return told + ("; part of the window was not seen" if e.gap else "")
@@ -159,7 +209,7 @@ def _outcome(e: f.ActionRefused | f.ActionFailed) -> str:
 
 _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     r.RunAccepted: _accepted,
-    r.RunWaiting: lambda e: f"waits for run {e.behind}: {e.why}",
+    r.RunWaiting: lambda e: f"waits: {e.why}",
     r.RunStarted: lambda _: "the run started",
     r.ServicesRequested: lambda e: f"services requested: {', '.join(s for level in e.levels for s in level)}",
     r.ServicesReleaseRequested: lambda _: "release of the services requested",
@@ -168,6 +218,8 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     r.ActionRequested: _requested,
     r.TargetResolved: _resolved,
     r.UndoRequested: _undo,
+    h.FaultRehearsed: _rehearsed,
+    h.FaultRehearsalEnded: _undo,
     r.ActionExpired: lambda e: f"{e.fault_id} expired ({e.reason}): {e.message}",
     r.AssertionOpened: lambda e: f"{e.assertion} opened: {e.claim.summary()}",
     r.AssertionExpired: lambda e: f"{e.assertion} inconclusive ({e.reason}): {e.message}",
@@ -175,6 +227,16 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     r.RunFinished: lambda e: f"the run {e.verdict}: {e.message}",
     r.SubmitRequested: lambda e: f"submitted by {e.principal}",
     r.AbortRequested: lambda e: f"{e.principal} asked to end the run{': ' + e.message if e.message else ''}",
+    c.PauseRequested: lambda e: f"{e.principal} asked for a pause{_noted(e)}",
+    c.ResumeRequested: lambda e: f"{e.principal} let the run go on{_noted(e)}",
+    c.ReleaseRequested: lambda e: f"{e.principal} lifted the hold{_noted(e)}",
+    c.ApproveRequested: lambda e: f"{e.principal} approved {e.phase}{_noted(e)}",
+    c.RejectRequested: lambda e: f"{e.principal} rejected {e.phase}{_noted(e)}",
+    c.ResolveRequested: lambda e: f"{e.principal} resolved {e.fault or 'what was left'}{_noted(e)}",
+    p.RunPausing: lambda e: f"the run stands still: {'paused' if e.why == 'pause' else 'held'} by {e.by}{_noted(e)}",
+    p.RunResumed: lambda e: f"the run goes on, resumed by {e.by}",
+    p.GateOpened: _gate_opened,
+    p.GateClosed: _gate_closed,
     f.ServiceStarted: lambda e: f"{e.service} started, {e.identity}",
     f.ServiceAdopted: lambda e: f"{e.service} taken over, {e.identity}",
     f.ServiceStopped: _stopped,
@@ -194,6 +256,7 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     f.ActionRefused: _outcome,
     f.ActionFailed: _outcome,
     f.HandlerFailed: _dead,
+    f.OwnerChanged: lambda e: f"host {e.host} of {e.instance} took the run over",
     o.ServiceDown: _down,
     o.ServiceUp: _up,
     o.ProbeSummary: _summary,
@@ -201,6 +264,8 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     o.RoleSeen: lambda e: f"{e.service} has {f'the role {e.role}' if e.role else 'no role'}",
     m.AnswerSeen: _answer,
     m.MetricSampled: _sampled,
+    m.LogMatched: _logged,
+    m.SetRead: _read,
     o.EventMatched: _matched,
     o.EventCounted: lambda e: f"{sum(e.types.values())} service events",
     o.StreamGap: _gap,

@@ -5,8 +5,9 @@ from typing import Literal
 
 from messages.values import Message
 
-Outcome = Literal["passed", "failed", "inconclusive", "not_reached", "not_judged"]
-"""What became of a claim. `not_reached`: its window never opened; `not_judged`: it did, and the run ended first."""
+Outcome = Literal["passed", "failed", "inconclusive", "not_reached", "not_judged", "vacuous", "needs_fault", "control"]
+"""What became of a claim. `not_reached`: its window never opened; `not_judged`: it did, and the run ended first. The last three only in a
+rehearsal: it passed without the fault that it is about; it did not, as it should not; it cannot be judged without it."""
 
 
 class Span(Message):

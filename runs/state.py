@@ -1,16 +1,16 @@
 """A run's state: what the scheduler decides by, and what everybody else asks about."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, cast
 
-from messages.claims import Claim
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
     ActionDone,
     ActionFailed,
     ActionOutcome,
     ActionRefused,
+    OwnerChanged,
     ServiceAdopted,
     ServiceStarted,
     ServiceStopped,
@@ -24,7 +24,6 @@ from messages.run_events import (
     ActionExpired,
     AssertionExpired,
     AssertionOpened,
-    ControlRequested,
     PhaseFinished,
     PhaseStarted,
     RunAborting,
@@ -34,14 +33,17 @@ from messages.run_events import (
     RunWaiting,
     ServicesReleaseRequested,
     ServicesRequested,
+    SubmitRequested,
 )
 from messages.scenario import Scenario
 from messages.system import System
-from messages.verdicts import Reason, Verdict
+from messages.verdicts import Reason
+from runs.assertions import AssertionState, Mode
 from runs.faults import Actions
+from runs.pauses import Pauses
+from runs.rehearsals import role_of
+from runs.standing import Standing
 from runs.workloads import Workloads
-
-Mode = Literal["claim", "settle", "steady", "recover"]
 
 
 @dataclass
@@ -56,31 +58,14 @@ class StageState:
 
 
 @dataclass
-class AssertionState:
-    """A claim's window that was opened, and what was said of it."""
-
-    id: str
-    claim: Claim
-    mode: Mode
-    phase: str | None
-    opened: datetime
-    verdict: Verdict | None = None
-    reason: Reason | None = None
-    message: str = ""
-    evidence: tuple[str, ...] = ()
-    measured: dict[str, timedelta | int | str] = field(default_factory=dict)
-    judged_at: datetime | None = None
-    judged_by: str = ""
-    """The id of the event that said it."""
-
-
-@dataclass
 class ServiceState:
     """A service that this run has started or stopped."""
 
     identity: Identity | None = None
     starts: int = 0
     running: bool = False
+    output: str = ""
+    """The file that holds what it writes; the same through all its starts."""
 
 
 @dataclass
@@ -116,6 +101,7 @@ class RunState:
         """The role of each service that has one, as far as the observer has said."""
         self.stages: dict[str, StageState] = {}
         self.actions = Actions()
+        self.standing = Standing()
         self.assertions: dict[str, AssertionState] = {}
         self.abort_requested: tuple[str, str] | None = None
         self.aborting: RunAborting | None = None
@@ -123,6 +109,8 @@ class RunState:
         self.finished: RunFinished | None = None
         self.finished_at: datetime | None = None
         self.published: ReportPublished | None = None
+        self.injectors: list[datetime] = []
+        """When another injector took the run over."""
         self.sequence = 0
         self.last_at: datetime | None = None
 
@@ -143,6 +131,34 @@ class RunState:
         return self.accepted
 
     @property
+    def rehearsal(self) -> bool:
+        """Whether nothing is disturbed in it."""
+        return self.accepted is not None and self.accepted.rehearsal
+
+    @property
+    def pauses(self) -> Pauses:
+        """Its clock, which every span of the run is measured by."""
+        return self.standing.pauses
+
+    @property
+    def times_out(self) -> datetime | None:
+        """When its timeout has passed; None while nobody can know."""
+        return self.pauses.later(self.started, self.scenario.timeout) if self.started is not None else None
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What could not be undone and nobody has put right since: faults, and `services` for processes that may still run."""
+        left = (*self.actions.left, *(("services",) if self.services_left is not None else ()))
+        return tuple(what for what in left if not self.standing.is_resolved(what))
+
+    @property
+    def services_left(self) -> RequestState | None:
+        """The release after which processes of the run may still be there."""
+        release = self.requests.get("release")
+        failed = release is not None and release.outcome in {"failed", "expired"}
+        return release if failed and (self.services or self.workloads or self.links) else None
+
+    @property
     def stage(self) -> StageState | None:
         """The stage that is on."""
         return next((s for s in reversed(self.stages.values()) if s.finished is None), None)
@@ -150,7 +166,7 @@ class RunState:
     @property
     def stopped_by(self) -> AssertionState | None:
         """The first failed claim that lets no further fault happen."""
-        failed = (a for a in self.assertions.values() if a.verdict is Verdict.FAILED and a.mode != "recover")
+        failed = (a for a in self.assertions.values() if a.failed and a.mode != "recover")
         return min((a for a in failed if a.claim.on_fail != "continue"), key=lambda a: a.judged_at or a.opened, default=None)
 
     @property
@@ -164,19 +180,31 @@ class RunState:
             return "finished"
         if self.started is None:
             return "waiting"
+        if self.aborting is None and (self.standing.paused is not None or self.standing.gate is not None):
+            return "paused" if self.standing.paused is not None else "gate"
         if self.stage is not None:
             return self.stage.name
         return "stopping" if "release" in self.requests else "starting" if not self.stages else "judging"
 
+    def waits_for(self) -> str:
+        """Why it does not go on, in words; empty when it does."""
+        if self.finished is not None:
+            return ""
+        if self.started is None and self.waiting is not None:
+            return self.waiting.why
+        return self.standing.words()
+
     def apply(self, recorded: Recorded[RunEvent]) -> None:
-        """Take in the next event. After `run.finished` only what clears a fault, and the report."""
+        """Take in the next event. After `run.finished` only what clears a fault or says that it is cleared, and the report."""
         event = recorded.event
         self.sequence, self.last_at = recorded.sequence, recorded.at
         if isinstance(event, ReportPublished):
             self.published = event
         self.actions.apply(recorded)
         if self.finished is not None:
+            self.standing.note(recorded)
             return
+        self.standing.apply(recorded)
         self._apply_run(recorded)
         self._apply_services(recorded)
         self.workloads.apply(recorded)
@@ -187,6 +215,9 @@ class RunState:
         match event:
             case RunAccepted():
                 self.accepted, self.accepted_at, self.accepted_sequence = event, at, recorded.sequence
+                self.actions.longest = event.system.spec.limits.longest
+            case OwnerChanged() if recorded.actor == "chaos-injector":
+                self.injectors.append(at)
             case RunWaiting():
                 self.waiting = event
             case RunStarted():
@@ -197,7 +228,7 @@ class RunState:
                 self.stages[event.phase].finished, self.stages[event.phase].cut = at, event.cut
             case AbortRequested():
                 self.abort_requested = self.abort_requested or (event.principal, event.message)
-            case ControlRequested():
+            case SubmitRequested():
                 self.principal = event.principal
             case RunAborting():
                 self.aborting, self.aborting_at = event, at
@@ -212,7 +243,8 @@ class RunState:
             case ActionOutcome() | ActionExpired() if recorded.entity in self.requests:
                 _answer(self.requests[recorded.entity], event, recorded.evidence)
             case ServiceStarted() | ServiceAdopted():
-                self.services[event.service] = ServiceState(event.identity, event.number, running=True)
+                output = event.output or self.services.get(event.service, ServiceState()).output
+                self.services[event.service] = ServiceState(event.identity, event.number, running=True, output=output)
             case ServiceStopped() if event.service in self.services:
                 self.services[event.service].running = False
             case LinksOpened():
@@ -228,15 +260,11 @@ class RunState:
         event = recorded.event
         if isinstance(event, AssertionOpened):
             opened = AssertionState(event.assertion, event.claim, event.mode, event.phase, event.opens)
+            if self.rehearsal and event.mode == "claim":
+                opened.role = role_of(self.scenario, event.claim, event.phase)
             self.assertions.setdefault(event.assertion, opened)
-        elif isinstance(event, AssertionJudged | AssertionExpired):
-            state = self.assertions.get(event.assertion)
-            if state is not None and state.verdict is None:
-                state.verdict = event.verdict if isinstance(event, AssertionJudged) else Verdict.INCONCLUSIVE
-                state.reason, state.message = event.reason, event.message
-                state.judged_at, state.judged_by = recorded.at, recorded.evidence
-                if isinstance(event, AssertionJudged):
-                    state.evidence, state.measured = event.evidence, dict(event.measured)
+        elif isinstance(event, AssertionJudged | AssertionExpired) and event.assertion in self.assertions:
+            self.assertions[event.assertion].judge(recorded)
 
 
 def _answer(request: RequestState, event: RunEvent, evidence: str) -> None:
@@ -252,3 +280,6 @@ def _answer(request: RequestState, event: RunEvent, evidence: str) -> None:
             request.outcome, request.reason, request.message = "failed", event.reason, event.message
         case ActionExpired():
             request.outcome, request.reason, request.message = "expired", event.reason, event.message
+
+
+__all__ = ["AssertionState", "Mode", "RequestState", "RunState", "ServiceState", "StageState"]

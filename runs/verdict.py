@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from messages.verdicts import HINTS, Reason, Verdict
+from runs.faults import ActionState
+from runs.rehearsals import WORDS
 from runs.state import AssertionState, RunState
 from runs.windows import STEADY
 
 DESCRIBED = 120
 """Characters of a claim's description that a finding repeats."""
+_ALL_VACUOUS = "passed without the faults that they are about, so they prove nothing of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ def verdict_of(state: RunState) -> RunVerdict:
     findings = list(_findings(state))
     if not findings:
         count = sum(1 for a in state.assertions.values() if a.mode == "claim" and a.verdict is Verdict.PASSED)
+        if state.rehearsal:
+            return RunVerdict(Verdict.PASSED, None, _rehearsed_well(state), None, None)
         return RunVerdict(Verdict.PASSED, None, f"all {count} assertions passed" if count != 1 else "the assertion passed", None, None)
     first = max(findings, key=lambda f: f.verdict.rank)
     return RunVerdict(first.verdict, first.reason, first.message, first.cause, HINTS[first.reason])
@@ -70,10 +75,14 @@ def _findings(state: RunState) -> Iterator[Finding]:
     yield from _preconditions(state)
     yield from _workloads(state)
     yield from _choices(state)
+    yield from _refused_by_limits(state)
     if state.links_lost is None:
+        yield from _vacuous(state)
         yield from _assertions(state)
+    yield from _cut(state)
     yield from _actions(state)
     yield from _never_started(state)
+    yield from _not_tidied(state)
     if not precondition_failed(state) and state.aborting is None:
         yield from _unproven(state)
     yield from _not_gone(state)
@@ -84,8 +93,8 @@ def _unsafe(state: RunState) -> Iterator[Finding]:
         if action.revert_failed is not None:
             cause = action.evidence.get("revert_failed") or action.evidence.get("expired")
             yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, f"{name} could not be undone: {action.revert_failed}", cause)
-    release = state.requests.get("release")
-    if release is not None and release.outcome in {"failed", "expired"} and (state.services or state.workloads or state.links):
+    release = state.services_left
+    if release is not None:
         told = f"processes of the run may still be running: {release.message}"
         yield Finding(Verdict.UNSAFE, Reason.REVERT_FAILED, told, release.evidence)
 
@@ -135,14 +144,35 @@ def _lost_links(state: RunState) -> Iterator[Finding]:
 
 def _assertions(state: RunState) -> Iterator[Finding]:
     for assertion in state.assertions.values():
-        if assertion.mode == "settle" or assertion.verdict in {None, Verdict.PASSED}:
+        if assertion.mode == "settle" or assertion.verdict in {None, Verdict.PASSED} or assertion.control is not None:
             continue
         verdict, name = assertion.verdict or Verdict.INCONCLUSIVE, _named(assertion)
         if assertion.mode != "claim":
             sick = "was not back" if assertion.mode == "recover" else "was broken"
             told = sick if verdict is Verdict.FAILED else "could not be judged"
             name = f"the steady state {told} ({assertion.id.removeprefix(STEADY[assertion.mode])})"
-        yield Finding(verdict, assertion.reason or Reason.JUDGE_ERROR, f"{name}: {assertion.message}", assertion.judged_by)
+        without = " (without any fault)" if state.rehearsal and verdict is Verdict.FAILED else ""
+        yield Finding(verdict, assertion.reason or Reason.JUDGE_ERROR, f"{name}{without}: {assertion.message}", assertion.judged_by)
+
+
+def _vacuous(state: RunState) -> Iterator[Finding]:
+    """The claims that a rehearsal shows to prove nothing, together."""
+    found = [assertion for assertion in state.assertions.values() if assertion.control == "vacuous"]
+    if found:
+        told = f"{', '.join(_named(assertion) for assertion in found)} {WORDS['vacuous'] if len(found) == 1 else _ALL_VACUOUS}"
+        yield Finding(Verdict.INCONCLUSIVE, Reason.VACUOUS, told, found[0].judged_by)
+
+
+def _rehearsed_well(state: RunState) -> str:
+    """What a rehearsal that found nothing has shown."""
+    own = [a for a in state.assertions.values() if a.mode == "claim"]
+    parts = (
+        ("hold", sum(1 for a in own if a.verdict is Verdict.PASSED)),
+        ("do not, as they should not", sum(1 for a in own if a.control == "needs_fault")),
+        ("cannot be judged", sum(1 for a in own if a.control == "control")),
+    )
+    told = ", ".join(f"{count} {word}" for word, count in parts if count)
+    return f"rehearsed without faults: of {len(own)} assertion{'s' if len(own) != 1 else ''} {told}"
 
 
 def _named(assertion: AssertionState) -> str:
@@ -151,11 +181,27 @@ def _named(assertion: AssertionState) -> str:
     return f"{assertion.id} ({says})" if says else assertion.id
 
 
+def _cut(state: RunState) -> Iterator[Finding]:
+    """Faults that a pause ended before their time, or before they began."""
+    for name, pausing in state.standing.cut.items():
+        action = state.actions.states[name]
+        in_time = action.reverted_by == "itself" or action.outcome in {"done", "failed", "expired"}
+        cancelled = action.outcome == "refused" and action.reason is Reason.CANCELLED
+        if not in_time and (cancelled or action.armed is not None or action.rehearsed is not None):
+            did = "paused the run" if pausing.why == "pause" else "held all runs"
+            note = f" ({pausing.note})" if pausing.note else ""
+            told = f"{name} was ended before its time: {pausing.by} {did}{note}"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, told, f"scheduler.run.run.pausing.{pausing.number}")
+
+
 def _actions(state: RunState) -> Iterator[Finding]:
     for name, action in state.actions.states.items():
         if action.outcome in {"refused", "failed", "expired"} and action.revert_failed is None:
             cause = action.evidence.get(action.outcome)
             yield Finding(Verdict.INCONCLUSIVE, action.reason or Reason.NO_TARGET, f"{name}: {action.message}", cause)
+        elif _missed_by_us(state, action):
+            told = f"{name} was injected, but its injector died before an effect was seen on {action.request.target}"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.GAP, told, action.evidence.get("unseen") or action.evidence.get("injected"))
         elif action.unseen and action.effective is None:
             told = f"{name} was injected, but no effect was seen on {action.request.target}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("unseen"))
@@ -163,8 +209,17 @@ def _actions(state: RunState) -> Iterator[Finding]:
             told = f"{name} was undone before an effect was seen on {action.request.target}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.NO_EFFECT, told, action.evidence.get("injected") or action.evidence.get("armed"))
         elif action.cut_short:
-            told = f"{name} ended with its lease, before its time: the injector that kept it up was away"
+            away = "ended with its lease, before its time: the injector that kept it up was away"
+            told = f"{name} {away if action.reverted_by == 'lease' else 'ended before its time, and nobody of this run ended it'}"
             yield Finding(Verdict.INCONCLUSIVE, Reason.GAP, told, action.evidence.get("reverted"))
+
+
+def _missed_by_us(state: RunState, action: ActionState) -> bool:
+    """Whether nobody saw an effect while one injector took the place of another: the target is not to blame."""
+    since, until = action.injected, action.reverted or state.last_at
+    if since is None or until is None or action.effective is not None or not action.request.action.spec.fault:
+        return False
+    return any(since <= at <= until for at in state.injectors)
 
 
 def _not_gone(state: RunState) -> Iterator[Finding]:
@@ -186,11 +241,28 @@ def _never_started(state: RunState) -> Iterator[Finding]:
                 yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, told, None)
 
 
+def _not_tidied(state: RunState) -> Iterator[Finding]:
+    stage = state.stages.get("finally")
+    if stage is not None and stage.cut:
+        yield Finding(Verdict.INCONCLUSIVE, Reason.PHASE_CUT, "what is always to be done at the end was not done in its time", None)
+
+
 def _choices(state: RunState) -> Iterator[Finding]:
     for name, resolved in state.actions.resolved.items():
-        if not resolved.event.chosen:
+        if not resolved.event.chosen and resolved.event.protected:
+            only = ", ".join(resolved.event.protected)
+            told = f"{name}: only {only} fitted, and what is protected is never chosen (limits.protected of the system)"
+            yield Finding(Verdict.INCONCLUSIVE, Reason.REFUSED_LIMIT, told, resolved.evidence)
+        elif not resolved.event.chosen:
             known = ", ".join(f"{of} ({value})" for of, value in resolved.event.values.items()) or ", ".join(resolved.event.candidates)
             yield Finding(Verdict.INCONCLUSIVE, Reason.NO_TARGET, f"{name}: no service fitted among {known}", resolved.evidence)
+
+
+def _refused_by_limits(state: RunState) -> Iterator[Finding]:
+    """Before the claims that could not be judged for it."""
+    for name, action in state.actions.states.items():
+        if action.outcome == "refused" and action.reason is Reason.REFUSED_LIMIT and action.revert_failed is None:
+            yield Finding(Verdict.INCONCLUSIVE, Reason.REFUSED_LIMIT, f"{name}: {action.message}", action.evidence.get("refused"))
 
 
 def _unproven(state: RunState) -> Iterator[Finding]:

@@ -10,7 +10,11 @@ STEADY = {"settle": "steady-settle-", "steady": "steady-", "recover": "steady-re
 
 
 def window_of(state: RunState, claim: Claim, phase: str | None, mode: str = "claim") -> Window:
-    """The claim's window, as far as the journal says by now."""
+    """The claim's window, as far as the journal says by now.
+
+    What counts by the run's clock (`within`, settle, recover) has no end while the run stands still. A recovery is the service's own
+    time, and the grace that of its events: these go on.
+    """
     if mode != "claim":
         return _steady_window(state, mode)
     if isinstance(claim, RecoveryClaim):
@@ -21,8 +25,9 @@ def window_of(state: RunState, claim: Claim, phase: str | None, mode: str = "cla
     never = opens is None and _over(state)
     opens, closes, missed = _narrow(state, claim, opens, closes)
     if opens is not None and claim.within is not None:
-        until = opens + claim.within
-        closes = min(until, closes) if closes is not None and claim.before is not None else until
+        until = state.pauses.later(opens, claim.within)
+        known = (until, closes if claim.before is not None else None)
+        closes = min((end for end in known if end is not None), default=None)
     elif closes is not None:
         closes += claim.grace
     return Window(opens, closes, never=never or missed)
@@ -80,8 +85,8 @@ def _steady_window(state: RunState, mode: str) -> Window:
     settle, recover = state.stages.get("settle"), state.stages.get("recover")
     bounds = state.system.spec.steady_state
     if mode == "settle":
-        return Window(settle.started, settle.started + bounds.settle) if settle else Window()
+        return Window(settle.started, state.pauses.later(settle.started, bounds.settle)) if settle else Window()
     if mode == "recover":
-        return Window(recover.started, recover.started + bounds.recover) if recover else Window()
+        return Window(recover.started, state.pauses.later(recover.started, bounds.recover)) if recover else Window()
     opens = state.first_phase_started
     return Window(opens, recover.started if recover else None, never=opens is None and _over(state))

@@ -18,6 +18,8 @@ class WorkloadState:
     died: WorkloadDied | None = None
     evidence: str = ""
     """The id of the event that says how it died."""
+    errors: str = ""
+    """The file that holds its standard error."""
 
 
 class Workloads(dict[str, WorkloadState]):
@@ -27,7 +29,7 @@ class Workloads(dict[str, WorkloadState]):
         """Take in the next event."""
         match recorded.event:
             case WorkloadStarted() as event:
-                self[event.workload] = WorkloadState(event.identity, event.number, event.output)
+                self[event.workload] = WorkloadState(event.identity, event.number, event.output, errors=event.errors)
             case WorkloadStopped() as event if event.workload in self:
                 self[event.workload].running = False
             case WorkloadDied() as event if event.workload in self:

@@ -30,6 +30,12 @@ def check_service_questions(sheet: Sheet, path: Path, service: dict[str, Any]) -
         _check_url(sheet, (*path, key, "http"), mapping(service.get(key)).get("http"), example)
 
 
+def check_prometheus(sheet: Sheet) -> None:
+    """Note what is wrong with the address of a system's Prometheus."""
+    url = mapping(sheet.spec.get("prometheus")).get("http")
+    _check_url(sheet, ("spec", "prometheus", "http"), url, "http://127.0.0.1:9090")
+
+
 def check_probes(sheet: Sheet) -> None:
     """Note what is wrong with the probes of a system."""
     for name, probe in entries(sheet, "probes"):

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from messages.actions import ACTIONS
+from messages.needs import protected_by
 from messages.scenario import Action, RandomAction, RandomPlan
 from messages.system import System
 from messages.values import format_duration
@@ -139,7 +140,8 @@ class _Monkey:
                 yield _Option(index, self._written[index]["target"], each[0])
             else:
                 for name, things in zip(dict.fromkeys(action.targets), each, strict=True):
-                    yield _Option(index, name if action.kind == "service" else {action.kind: name}, things)
+                    if protected_by(system, action, name) is None:
+                        yield _Option(index, name if action.kind == "service" else {action.kind: name}, things)
 
     def _free(self, start: timedelta) -> list[_Option]:
         taken = [self._taken(start, choice.for_) for choice in self._plan.among]

@@ -62,9 +62,13 @@ def _name_claims(sheet: Sheet) -> None:
     for _, claim, phase, whole in claims:
         kind = claim.get("type")
         if "id" not in claim and isinstance(kind, str):
-            place = "run" if whole else phase or "phase"
-            place = f"phase-{place}" if place == "steady" or place.startswith("steady-") else place
-            claim["id"] = unique(f"{place[: LONGEST - len(kind[:20]) - 1]}-{kind[:20]}", taken)
+            claim["id"] = claim_id("run" if whole else phase or "phase", kind, taken)
+
+
+def claim_id(place: str, kind: str, taken: set[str]) -> str:
+    """An id for a claim of this kind in this place that is not taken; it is taken then."""
+    place = f"phase-{place}" if place == "steady" or place.startswith("steady-") else place
+    return unique(f"{place[: LONGEST - len(kind[:40]) - 1]}-{kind[:40]}", taken)
 
 
 def _fill_recoveries(sheet: Sheet) -> None:

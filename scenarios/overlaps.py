@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from messages.needs import needs
+from messages.needs import candidates, needs
 from messages.scenario import Action
 from messages.system import System
 from messages.targets import Selection, picked
@@ -63,7 +63,7 @@ def spans_of(action: Action, system: System | None) -> Iterator[Span]:
     """What a fault is on when, lot by lot if it is a rolling one."""
     length = timedelta() if action.spec.ends_itself and action.for_ is None else action.for_
     if isinstance(action.target, Selection) and action.target.is_live:
-        names = action.target.names
+        names = candidates(system, action) if system is not None else action.target.names
         least = picked(action.target.pick, len(names)) if action.target.where is None else 0
         end = action.delay + length if length is not None and action.at_once is None else None
         exact = action.at_once is None

@@ -6,8 +6,8 @@ from datetime import timedelta
 from pydantic import JsonValue
 
 from messages.claims import Claim, summary_of
-from messages.needs import disturbed
-from messages.scenario import Action, Phase, Scenario
+from messages.needs import candidates, disturbed
+from messages.scenario import Action, Gate, Phase, Scenario
 from messages.system import System
 from messages.targets import Selection, picked
 from messages.values import Duration, Message, Token, format_duration
@@ -61,6 +61,8 @@ class PlannedPhase(Message):
     """None: until its last action is over."""
     drawn: str
     """With what its random plan was drawn; empty if it has none."""
+    gate: Gate | None
+    """What is asked before it starts. The time until the answer is in no offset."""
     actions: tuple[PlannedAction, ...]
     claims: tuple[PlannedClaim, ...]
 
@@ -138,8 +140,9 @@ def reach_of(scenario: Scenario, system: System) -> Reach:
     for _, action, _ in scenario.faults().values():
         services = dict.fromkeys(_disturbed(system, action))
         if action.is_live and isinstance(action.target, Selection):
-            count = picked(action.target.pick, len(action.targets))
-            picks.append((frozenset(services), count if len(services) == len(action.targets) else len(services)))
+            among = len(candidates(system, action))
+            count = picked(action.target.pick, among)
+            picks.append((frozenset(services), count if len(services) == among else len(services)))
         else:
             found.update(services)
     certain = set(found)
@@ -150,7 +153,7 @@ def reach_of(scenario: Scenario, system: System) -> Reach:
 
 def _disturbed(system: System, action: Action) -> Iterator[str]:
     """The services that an action disturbs on any of its targets."""
-    for target in action.targets:
+    for target in candidates(system, action):
         yield from disturbed(system, action, target)
 
 
@@ -185,6 +188,7 @@ def _phase(system: System, phase: Phase, offset: timedelta, targets: Mapping[str
         offset=offset,
         duration=phase.duration,
         drawn=f"drawn with seed {random.seed}, every {format_duration(random.every)}" if random is not None else "",
+        gate=phase.gate,
         actions=tuple(_action(system, action, offset, phase.actions) for action in _in_order(phase.actions)),
         claims=tuple(_claim(claim, f"phase {phase.name}", targets) for claim in phase.assertions),
     )
@@ -204,7 +208,7 @@ def _action(system: System, action: Action, offset: timedelta | None, beside: tu
         fault=fault,
         offset=offset + _starts(beside)[action.id] if offset is not None else None,
         starts=start_of(action, "the phase" if offset is not None else "finally"),
-        target=target_of(action),
+        target=target_of(system, action),
         parameters=action.parameters,
         ends=end_of(action) if fault else "",
         undo=undo_of(action) if fault else "",

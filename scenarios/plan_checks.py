@@ -9,8 +9,9 @@ from messages.system import System
 from messages.values import format_duration
 from scenarios.errors import shown
 from scenarios.fitting import check_fitting
+from scenarios.limit_checks import check_choice_against_limits
 from scenarios.nodes import Path
-from scenarios.parts import Group, plan_of, raw_choices, read_duration, selection_of
+from scenarios.parts import Group, choice_of, plan_of, raw_choices, read_duration, selection_of
 from scenarios.ranges import drawer_of, is_range
 from scenarios.sheet import Sheet
 
@@ -33,6 +34,9 @@ def check_plan(sheet: Sheet, group: Group, path: Path, raw: dict[str, Any], syst
     for at, choice in choices:
         check_fitting(sheet, at, choice, system, ranges=True)
         _check_choice(sheet, at, choice)
+        known = choice_of(choice)
+        if known is not None and system is not None:
+            check_choice_against_limits(sheet, at, known, system)
     plan = plan_of(raw)
     if plan is not None:
         _check_draws(sheet, group, path, plan)

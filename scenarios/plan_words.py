@@ -6,6 +6,7 @@ from typing import Literal
 from messages.actions import Means
 from messages.claims import Claim, RecoveryClaim
 from messages.claims.claim import as_tuple
+from messages.needs import candidates
 from messages.scenario import Action
 from messages.system import System
 from messages.targets import Selection, picked
@@ -80,7 +81,7 @@ def start_of(action: Action, stage: str) -> str:
     return f"{delay} into {stage}" if delay else f"at the start of {stage}"
 
 
-def target_of(action: Action) -> str:
+def target_of(system: System, action: Action) -> str:
     """What the action works on, or how that will be chosen."""
     if not isinstance(action.target, Selection):
         told = ", ".join(action.targets)
@@ -89,7 +90,7 @@ def target_of(action: Action) -> str:
     elif not action.is_live:
         told = f"{action.kind} {', '.join(action.targets)}"
     else:
-        told = _choice(action.target, action)
+        told = _choice(system, action, action.target)
     if action.at_once is None:
         return told
     settle = f", {format_duration(action.settle)} between" if action.settle else ""
@@ -97,13 +98,15 @@ def target_of(action: Action) -> str:
     return f"{told}; {action.at_once} at once{settle}" + (f" ({lots} lots)" if not action.is_live else "")
 
 
-def _choice(selection: Selection, action: Action) -> str:
-    count = len(selection.names)
+def _choice(system: System, action: Action, selection: Selection) -> str:
+    among = candidates(system, action)
+    count, never = len(among), [name for name in selection.names if name not in among]
     told = f"{picked(selection.pick, count) if selection.where is None else selection.pick or 'all'} of {count}"
-    group = f" in group {selection.group}" if selection.group is not None else f" ({', '.join(selection.names[:8])})"
+    group = f" in group {selection.group}" if selection.group is not None else f" ({', '.join(among[:8])})"
+    spared = f", never {', '.join(never)} (protected)" if never else ""
     where = f" where {selection.where}" if selection.where is not None else ""
     seed = f", seed <run>/{action.id}" if selection.pick is not None else ""
-    return f"{told}{group}{where}, chosen when it starts{seed}"
+    return f"{told}{group}{where}{spared}, chosen when it starts{seed}"
 
 
 def window_of(claim: Claim, place: str) -> str:

@@ -9,10 +9,23 @@ from messages.scenario import STAGES, Action
 from messages.system import System
 from scenarios.errors import shown
 from scenarios.fitting import check_fitting, check_rolling
+from scenarios.limit_checks import check_against_limits
 from scenarios.naming import LONGEST
 from scenarios.nodes import Path
 from scenarios.overlaps import check_overlaps
-from scenarios.parts import Group, actions_of, claims_of, fault_table, faults_of, groups, named, raw_actions, raw_claims, texts
+from scenarios.parts import (
+    Group,
+    actions_of,
+    claims_of,
+    fault_table,
+    faults_of,
+    groups,
+    named,
+    raw_actions,
+    raw_claims,
+    read_duration,
+    texts,
+)
 from scenarios.sheet import Sheet
 
 MAX_ITEMS = 500
@@ -27,6 +40,7 @@ def check_scenario(sheet: Sheet, system: System | None) -> None:
     _check_action_ids(sheet)
     _check_claim_ids(sheet)
     for group in groups(sheet):
+        _check_gate(sheet, group)
         for path, raw in raw_actions(group):
             check_fitting(sheet, path, raw, system)
             check_rolling(sheet, path, raw)
@@ -34,6 +48,8 @@ def check_scenario(sheet: Sheet, system: System | None) -> None:
         for path, action in actions_of(group):
             _check_action(sheet, group, path, action)
             _check_company(sheet, path, action, system)
+            if system is not None:
+                check_against_limits(sheet, group, path, action, system)
         check_overlaps(sheet, group, system)
     _check_claims(sheet, system)
 
@@ -57,6 +73,20 @@ def _check_phase_names(sheet: Sheet) -> None:
         if group.name in seen:
             sheet.add((*group.path, "name"), f"a second phase with the name {shown(group.name)}", "names of phases must differ")
         seen.add(group.name)
+
+
+def _check_gate(sheet: Sheet, group: Group) -> None:
+    gate = group.raw.get("gate") if group.is_phase else None
+    if not isinstance(gate, dict):
+        return
+    path = (*group.path, "gate")
+    if isinstance(gate.get("ask"), str) and not gate["ask"].strip():
+        sheet.add((*path, "ask"), "the gate asks nothing", "say what people are to decide")
+    if read_duration(gate.get("timeout")) == timedelta():
+        sheet.add((*path, "timeout"), "nobody can answer in no time", "give people some, like 30m")
+    listed = list(texts(gate.get("approve")))
+    for name in sorted({name for name in listed if listed.count(name) > 1}):
+        sheet.add((*path, "approve"), f"{shown(name)} stands here twice", "name each once")
 
 
 def _check_action_ids(sheet: Sheet) -> None:
@@ -174,8 +204,21 @@ def _scope(claim: Claim, system: System | None, faults: dict[str, tuple[str, str
     if system is None:
         named = {*_targets(claim), *(target for target, _ in faults.values())}
         return Scope({target: frozenset({target}) for target in named}, faults, phase, earlier)
-    metrics = [name for name, service in system.spec.services.items() if service.metrics is not None]
-    return Scope(system.event_names(), faults, phase, earlier, tuple(system.spec.probes), tuple(system.spec.workloads), metrics)
+    spec = system.spec
+    metrics = [name for name, service in spec.services.items() if service.metrics is not None]
+    says = {name for name, service in spec.services.items() if service.role is not None}
+    return Scope(
+        system.event_names(),
+        faults,
+        phase,
+        earlier,
+        probes=tuple(spec.probes),
+        workloads=tuple(spec.workloads),
+        metrics=metrics,
+        groups={name: {member: member in says for member in group.members} for name, group in spec.groups.items()},
+        prometheus=spec.prometheus is not None,
+        logs=[name for name, service in spec.services.items() if service.driver.process is not None],
+    )
 
 
 def _problems(claim: Claim, scope: Scope, system: System | None) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from messages.actions import links
-from messages.checks import Address, Url
+from messages.checks import Address, GrpcMethod, Url
 from messages.system import ServiceName
 from messages.targets import Percentage
 from messages.values import RATE_HINT, SIZE_HINT, TOKEN_PATTERN, format_duration, format_rate, format_size
@@ -94,6 +94,7 @@ def _patterns() -> dict[str, str]:
         (Address, "a host and a port, like 127.0.0.1:18083"),
         (Percentage, "a percentage, like 50%"),
         (Url, "a URL, like http://127.0.0.1:18083/api/v1/health"),
+        (GrpcMethod, "a service with its package and a method, like grpc.health.v1.Health/Check"),
     )
     return {form.__metadata__[0].pattern: words for form, words in forms}
 

@@ -1,5 +1,6 @@
 """`{{ }}` in a document: every expression is evaluated over the variables, and its value stands in its place."""
 
+import json
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -7,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from messages.claims import nearest
+from messages.expression_text import code
 from messages.expressions import MAX_SOURCE, Bindings, ExpressionError, compiled
 from messages.values import DURATION_HINT, format_duration, parse_duration
 from scenarios.errors import shown
@@ -25,6 +27,8 @@ _COMPREHENSION = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne
 _TOKEN = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])((?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+)(?!\w)""")
 _VARIABLE = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\b(variables|parameters)\.([A-Za-z_]\w*)""")
 _ASKED = re.compile(r"\{\{[^{}]*\b(variables|parameters)\s*[.\[]", re.IGNORECASE)
+_PLACE = "\ue000"
+"""Stands for an expression while the text around it is read."""
 _NAME = re.compile(r"\.?(?:Variables\.|Parameters\.)?([A-Za-z_][\w-]*)")
 
 
@@ -42,6 +46,16 @@ def substitute(
 ) -> None:
     """Put values in the place of expressions, everywhere but in the variables themselves. What needs an `unknown` parameter stays."""
     Substitution(sheet, variables, parameters or {}, unknown).run()
+
+
+def fill(
+    sheet: Sheet, path: Path, part: Any, parameters: Mapping[str, Typed], unknown: Collection[str] = (), *, cel: Collection[str]
+) -> Any:
+    """The part with values in the place of expressions. Under the keys in `cel` stands CEL, and values there are its literals.
+
+    Mistakes are noted at this path. What needs an `unknown` parameter stays, but for CEL, whose parameters must all have a value.
+    """
+    return Substitution(sheet, {}, parameters, unknown, cel).walk(path, part)
 
 
 def refuse_variables(sheet: Sheet) -> None:
@@ -66,9 +80,15 @@ class Substitution:
     """One walk through a document."""
 
     def __init__(
-        self, sheet: Sheet, variables: Mapping[str, Typed], parameters: Mapping[str, Typed], unknown: Collection[str] = ()
+        self,
+        sheet: Sheet,
+        variables: Mapping[str, Typed],
+        parameters: Mapping[str, Typed],
+        unknown: Collection[str] = (),
+        cel: Collection[str] = (),
     ) -> None:
         self._sheet = sheet
+        self._cel = frozenset(cel)
         self._known = {"variables": variables, "parameters": parameters}
         written = sheet.spec.get("variables")
         unreadable = set(written if isinstance(written, dict) else ()) - set(variables)
@@ -78,37 +98,43 @@ class Substitution:
         self._comprehensions = 0
 
     def run(self) -> None:
-        self._walk((), self._sheet.data)
+        self.walk((), self._sheet.data)
 
-    def _walk(self, path: Path, value: Any) -> Any:
+    def walk(self, path: Path, value: Any) -> Any:
+        """The value with every expression replaced; lists and mappings are changed in place."""
         if isinstance(value, dict):
             for key in value:
                 if (*path, key) != ("spec", "variables"):
-                    value[key] = self._walk((*path, key), value[key])
+                    value[key] = self.walk((*path, key), value[key])
         elif isinstance(value, list):
-            value[:] = [self._walk((*path, index), item) for index, item in enumerate(value)]
+            value[:] = [self.walk((*path, index), item) for index, item in enumerate(value)]
         elif isinstance(value, str) and "{{" in value:
             return self._text(path, value)
         return value
 
     def _text(self, path: Path, text: str) -> Any:
         self._count += text.count("{{")
-        if any(match[3] in self._unreadable[match[2]] for match in _VARIABLE.finditer(text[:MAX_VALUE]) if match[2]):
+        is_cel = bool(path) and path[-1] in self._cel
+        if not is_cel and any(match[3] in self._unreadable[match[2]] for match in _VARIABLE.finditer(text[:MAX_VALUE]) if match[2]):
             self._sheet.hide(path)
             return text
         try:
-            return self._replace(text)
+            return self._replace(text, is_cel=is_cel)
         except _NoValueError as error:
             self._sheet.add(path, error.what, error.right)
             return text
 
-    def _replace(self, text: str) -> Any:
+    def _replace(self, text: str, *, is_cel: bool) -> Any:
         if self._count > MAX_EXPRESSIONS:
             raise _NoValueError(f"more than {MAX_EXPRESSIONS} expressions in a document", "write some of the values out")
         if len(text) > MAX_VALUE:
             raise _NoValueError(f"a text with expressions has at most {MAX_VALUE} characters", "make it shorter")
         if "{{" in _EXPRESSION.sub("", text):
             raise _NoValueError("{{ without an end", "close it with }}")
+        if is_cel:
+            if code(_EXPRESSION.sub(_PLACE, text)).count(_PLACE) < len(_EXPRESSION.findall(text)):
+                raise _NoValueError("{{ }} stands inside quotes, and its value has its own", "take the quotes around it away")
+            return _EXPRESSION.sub(lambda match: _as_literal(self._value(match[1])), text)
         whole = _EXPRESSION.fullmatch(text.strip()) if text.count("{{") == 1 else None
         value = self._evaluate(whole[1]) if whole else _EXPRESSION.sub(lambda match: _as_text(self._evaluate(match[1])), text)
         if isinstance(value, str) and len(value) > MAX_VALUE:
@@ -116,6 +142,9 @@ class Substitution:
         return value
 
     def _evaluate(self, source: str) -> Any:
+        return _as_data(self._value(source))
+
+    def _value(self, source: str) -> Any:
         source = source.strip()
         if len(source) > MAX_SOURCE:
             raise _NoValueError(f"an expression has at most {MAX_SOURCE} characters", "make it shorter")
@@ -126,10 +155,9 @@ class Substitution:
             if match[2] and match[3] not in self._known[match[2]]:
                 raise _NoValueError(f"there is no {match[2][:-1]} {shown(match[3])}", nearest(match[3], self._known[match[2]]))
         try:
-            value = compiled(_TOKEN.sub(_as_cel_duration, source)).evaluate(self._bindings)
+            return compiled(_TOKEN.sub(_as_cel_duration, source)).evaluate(self._bindings)
         except (ExpressionError, ArithmeticError) as error:
             raise _NoValueError(f"{{{{ {source[:80]} }}}} has no value: {error}", self._meant(source)) from error
-        return _as_data(value)
 
     def _meant(self, source: str) -> str:
         """What the expression probably was to be."""
@@ -161,6 +189,18 @@ def _as_data(value: Any) -> Any:
     if isinstance(value, bool | str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise _NoValueError(f"the value is {_kind(value)}", "a duration, number, text, truth value or list can stand here")
+
+
+def _as_literal(value: Any) -> str:
+    """A value as CEL writes it, whatever stands around it. Two braces would be an expression again when the document is read anew."""
+    if isinstance(value, timedelta):
+        return f"duration('{value // timedelta(microseconds=1)}us')"
+    if isinstance(value, list):
+        return f"[{', '.join(_as_literal(item) for item in value)}]"
+    data = _as_data(value)
+    if isinstance(data, str):
+        return json.dumps(data, ensure_ascii=False).replace("{{", "{\\u007b")
+    return repr(float(f"{data:.12g}")) if isinstance(data, float) else _as_text(data)
 
 
 def _as_text(value: Any) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 from messages.claims import Scope, nearest
 from messages.claims.claim import as_tuple
 from messages.claims.health import HealthClaim
-from scenarios.asking import check_probes, check_service_questions, mapping
+from scenarios.asking import check_probes, check_prometheus, check_service_questions, mapping
 from scenarios.errors import shown
+from scenarios.limit_checks import check_limits
 from scenarios.naming import unique
 from scenarios.nodes import Path
 from scenarios.parts import readable_claim
@@ -39,8 +40,10 @@ def check_system(sheet: Sheet) -> None:
     _check_circles(sheet, services)
     _check_subjects(sheet)
     check_wiring(sheet, names)
+    check_limits(sheet, names)
     names = replace(names, groups=groups_of(sheet))
     check_probes(sheet)
+    check_prometheus(sheet)
     _steady(sheet, names)
 
 

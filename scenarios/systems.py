@@ -17,7 +17,7 @@ from scenarios.system_checks import check_system
 from scenarios.wording import check_structure
 
 SUFFIXES = (".yaml", ".yml", ".json")
-KINDS = ("Scenario", "System", "Template")
+KINDS = ("Scenario", "System", "Template", "Assertions")
 RUNNABLE = ("Scenario", "Template")
 """What can be run; a template needs its parameters."""
 _MENTIONS = re.compile(r"kind[\"']?\s*:\s*[\"']?System")

@@ -41,10 +41,10 @@ async def check_command(check: CommandCheck, deadline: timedelta, environment: M
     return output if isinstance(output, str) else _judge(check.expect, output)
 
 
-async def run(argv: Sequence[str], deadline: timedelta, environment: Mapping[str, str]) -> Output | str:
-    """What a program said, or why it said nothing. Nothing of its group outlives the call."""
+async def run(argv: Sequence[str], deadline: timedelta, environment: Mapping[str, str], *, most: int = MAX_OUTPUT) -> Output | str:
+    """What a program said, at most so many bytes on each output, or why it said nothing. Nothing of its group outlives the call."""
     # Files in memory, not pipes: nobody waits for a reader, or for a descendant that keeps its end open.
-    with _memory_file("stdout") as stdout, _memory_file("stderr") as stderr:
+    with _memory_file("stdout", most) as stdout, _memory_file("stderr", most) as stderr:
         try:
             identity = spawn(argv, env=environment, stdout=stdout, stderr=stderr)
         except CannotRun as error:
@@ -59,7 +59,7 @@ async def run(argv: Sequence[str], deadline: timedelta, environment: Mapping[str
         if not in_time:
             await watch.wait_for(TO_DIE)
             return no_answer(deadline)
-        return Output(watch.exit_code, _text(stdout), _text(stderr))
+        return Output(watch.exit_code, _text(stdout, most), _text(stderr, most))
 
 
 def _judge(expect: str, output: Output) -> str:
@@ -73,16 +73,16 @@ def _judge(expect: str, output: Output) -> str:
 
 
 @contextmanager
-def _memory_file(name: str) -> Iterator[int]:
+def _memory_file(name: str, most: int) -> Iterator[int]:
     """A file that cannot grow beyond its bound: writing more is an error of the program."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        os.truncate(fd, MAX_OUTPUT)
+        os.truncate(fd, most)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
         yield fd
     finally:
         os.close(fd)
 
 
-def _text(fd: int) -> str:
-    return os.pread(fd, MAX_OUTPUT, 0).rstrip(b"\0").decode(errors="replace").strip()
+def _text(fd: int, most: int) -> str:
+    return os.pread(fd, most, 0).rstrip(b"\0").decode(errors="replace").strip()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from messages.actions.volumes import DiskFull, FillerUndo
 from messages.values import format_size
@@ -25,6 +26,15 @@ IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 class VolumeRefused(TargetError):
     """The volume may not, or cannot, be filled; the text says why and what helps. Final for this volume."""
+
+
+class VolumeOffLimits(VolumeRefused):
+    """To fill the volume would fill what the machine, the coordinator or its bus lives on, or might."""
+
+    @classmethod
+    def beside(cls, path: str | Path, volume: str) -> Self:
+        """For a volume that shares the file system of this path."""
+        return cls(f"{volume} is on the same file system as {path}; mount one of its own there, such as a small tmpfs")
 
 
 class VolumeFailed(TargetError):
@@ -46,25 +56,44 @@ class DiskFaults:
         """What will undo the fault, and what it is to do.
 
         Raises:
-            VolumeRefused: it is no folder, is protected, or is too large.
+            VolumeRefused: it is no folder or is too large; VolumeOffLimits: it is protected.
         """
         before = self._checked(volume, parameters.leave)
         path = Path(volume) / f"{PREFIX}{run}.{fault}{SUFFIX}"
-        return FillerUndo(run=run, fault=fault, volume=volume, path=str(path), leave=parameters.leave, before=before)
+        return FillerUndo(
+            run=run, fault=fault, volume=volume, path=str(path), leave=parameters.leave, before=before, device=_device(volume)
+        )
 
     async def inject(self, undo: FillerUndo) -> None:
-        """Make the filler as long as it takes.
+        """Make the filler as long as it takes, whether there is a part of it or not.
 
         Raises:
             VolumeRefused: the volume is not what it was.
             VolumeFailed: the file system does not let us.
         """
+        if not self.is_there(undo):
+            raise VolumeRefused(f"{undo.volume} is not the file system any more that was to be filled: another one was mounted there")
         self._checked(undo.volume, undo.leave)
         enough = threading.Event()
         try:
             await to_the_end(lambda: _make(undo, enough), hasten=enough.set)
         except OSError as error:
             raise VolumeFailed(undo.path, error) from error
+
+    def is_in_place(self, undo: FillerUndo) -> bool:
+        """Whether the filler is there and the volume is full."""
+        return _is_filler(undo.path) and _full(undo) is not None
+
+    def has_filler(self, undo: FillerUndo) -> bool:
+        """Whether the filler is there, however much of the volume is free."""
+        return _is_filler(undo.path)
+
+    def is_there(self, undo: FillerUndo) -> bool:
+        """Whether the file system that was filled is still where it was."""
+        try:
+            return undo.device in {None, _device(undo.volume)}
+        except OSError:
+            return False
 
     async def undo(self, undo: FillerUndo) -> None:
         """Remove the filler, if it is there.
@@ -74,7 +103,7 @@ class DiskFaults:
         """
         try:
             # To give back many gigabytes takes a file system its time.
-            await to_the_end(lambda: _remove(undo.path))
+            await to_the_end(lambda: remove_filler(undo.path))
         except OSError as error:
             raise VolumeFailed(undo.path, error) from error
 
@@ -95,7 +124,7 @@ class DiskFaults:
         for path in self._protected:
             with suppress(OSError):
                 if _device(path) == device:
-                    raise VolumeRefused(f"{volume} is on the same file system as {path}; mount one of its own there, such as a small tmpfs")
+                    raise VolumeOffLimits.beside(path, volume)
         longest = min(self._largest, _memory_available() // 2) if _type(device) in IN_MEMORY else self._largest
         if free - leave > longest:
             too_much = f"{format_size(free)} are free in {volume}, and filling more than {format_size(longest)} would harm the machine"
@@ -117,14 +146,29 @@ def supported() -> str | None:
     return None if hasattr(os, "posix_fallocate") else "needs posix_fallocate(3): run on Linux"
 
 
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if stat.S_ISREG(os.lstat(path).st_mode):
+def remove_filler(path: str) -> None:
+    """Remove a filler, if it is there; what is no file stays.
+
+    Raises:
+        OSError: the file system does not let us.
+    """
+    if _is_filler(path):
+        with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - like the others here
 
 
+def _is_filler(path: str) -> bool:
+    """Whether there is a file at this path, and nothing else."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _make(undo: FillerUndo, enough: threading.Event) -> None:
-    fd = os.open(undo.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    # What an injector that died has begun is ours to complete; a link or anything else in its place is not.
+    there = 0 if _is_filler(undo.path) else os.O_CREAT | os.O_EXCL
+    fd = os.open(undo.path, os.O_WRONLY | there | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         _fill(fd, undo.volume, undo.leave, enough)
     finally:
@@ -136,7 +180,7 @@ def _fill(fd: int, volume: str, leave: int, enough: threading.Event) -> None:
 
     What is asked for and not there is halved, down to a block.
     """
-    length, piece = 0, PIECE
+    length, piece = os.fstat(fd).st_size, PIECE
     while not enough.is_set():
         free, block = _room(volume)
         size = min(piece, free - leave)

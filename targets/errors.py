@@ -5,6 +5,7 @@ TargetError
 ├── StartFailed     the service could not be started; a retry helps only if the cause is removed
 ├── StopFailed      it is still there after SIGKILL; a retry may help
 ├── NotThere        the process is gone, or its pid is now another process; final for this identity
+├── Elsewhere       it is of another machine, or may be; final on this one
 ├── NotPermitted    the system refuses to let us signal it; final
 ├── Unsupported     it cannot be done to this target, or on this machine; the text says what would help
 └── SecretMissing   values that the environment must hold are not there; final until it is set
@@ -45,6 +46,15 @@ class NotThere(TargetError):
 
     def __init__(self, identity: Identity) -> None:
         super().__init__(f"{identity} is not there any more")
+        self.identity = identity
+
+
+class Elsewhere(TargetError):
+    """The process is of a boot that is not known to be one of this machine: nobody can tell from here what became of it."""
+
+    def __init__(self, identity: Identity) -> None:
+        told = f"{identity} is on another machine, or was on this one before a restart that left no trace"
+        super().__init__(f"{told}: nobody can tell from here what became of it; look after it there")
         self.identity = identity
 
 

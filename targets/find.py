@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from messages.identity import Identity
-from targets.identity import ProcessStat, read_proc, session_leaders
+from targets.identity import ProcessStat, read_environ, session_leaders
 
 RUN_TAG = "TEST_COORDINATOR_RUN"
 SERVICE_TAG = "TEST_COORDINATOR_SERVICE"
+NAMESPACE_TAG = "TEST_COORDINATOR_NAMESPACE"
+"""Whose run it is: on one machine several namespaces may have theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +19,13 @@ class Tagged:
     run: str
     service: str
     identity: Identity
+    namespace: str = ""
+    """Empty if it does not say."""
 
 
-def tags_of(run_id: str, service: str) -> dict[str, str]:
+def tags_of(run_id: str, service: str, namespace: str = "") -> dict[str, str]:
     """The tags that a service's processes carry in their environment."""
-    return {RUN_TAG: run_id, SERVICE_TAG: service}
+    return {RUN_TAG: run_id, SERVICE_TAG: service, **({NAMESPACE_TAG: namespace} if namespace else {})}
 
 
 def tagged_processes(run_id: str | None = None) -> tuple[Tagged, ...]:
@@ -32,7 +36,9 @@ def tagged_processes(run_id: str | None = None) -> tuple[Tagged, ...]:
     """
     found = [(stat, tags) for stat in session_leaders() if (tags := _tags(stat.pid)) is not None]
     tops = [(stat, run, service) for stat, (run, service) in found if run_id in {None, run} and _tags(stat.parent) != (run, service)]
-    return tuple(Tagged(run, service, stat.identity) for stat, run, service in sorted(tops, key=_age))
+    return tuple(
+        Tagged(run, service, stat.identity, tag_of(stat.pid, NAMESPACE_TAG) or "") for stat, run, service in sorted(tops, key=_age)
+    )
 
 
 def find_tagged(run_id: str) -> dict[str, Identity]:
@@ -46,6 +52,16 @@ def has_tags(pid: int) -> bool:
     return _tags(pid) is not None
 
 
+def tag_of(pid: int, tag: str) -> str | None:
+    """What a variable in the environment of a process says; None if it has none, is gone, or is not ours to read."""
+    try:
+        entries = read_environ(pid).split(b"\0")
+    except OSError:
+        return None
+    start = f"{tag}=".encode()
+    return next((entry.removeprefix(start).decode(errors="replace") for entry in entries if entry.startswith(start)), None)
+
+
 def _age(entry: tuple[ProcessStat, str, str]) -> tuple[int, int]:
     return entry[0].started, entry[0].pid
 
@@ -53,7 +69,7 @@ def _age(entry: tuple[ProcessStat, str, str]) -> tuple[int, int]:
 def _tags(pid: int) -> tuple[str, str] | None:
     """Run and service in the environment of a process; None if it has none, is gone, or is not ours to read."""
     try:
-        environ = read_proc(pid, "environ")
+        environ = read_environ(pid)
     except OSError:
         return None
     if RUN_TAG.encode() not in environ:

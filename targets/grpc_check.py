@@ -25,7 +25,7 @@ async def check_grpc(check: GrpcCheck, deadline: timedelta) -> str:
     """What is wrong with the answer; empty when it is SERVING."""
     if wrong := wrong_port(check.address):
         return wrong
-    async with grpc.aio.insecure_channel(check.address, options=(*_OPTIONS, *_connecting(deadline))) as channel:
+    async with open_channel(check.address, deadline) as channel:
         request = health_pb2.HealthCheckRequest(service=check.service)
         try:
             answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=deadline.total_seconds())
@@ -36,6 +36,11 @@ async def check_grpc(check: GrpcCheck, deadline: timedelta) -> str:
     return "" if status == "SERVING" else status
 
 
+def open_channel(address: str, deadline: timedelta) -> grpc.aio.Channel:
+    """A channel for calls that are over by the deadline; nothing of it outlives its `async with` for long."""
+    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, *_connecting(deadline)))
+
+
 def _connecting(deadline: timedelta) -> list[tuple[str, int]]:
     """A connection on which the server says nothing would outlive its channel by 20 s; so it ends just after the call."""
     longest = round(deadline.total_seconds() * 1000) + 50
@@ -43,14 +48,15 @@ def _connecting(deadline: timedelta) -> list[tuple[str, int]]:
 
 
 def _of_rpc_error(error: grpc.aio.AioRpcError, deadline: timedelta) -> str:
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or "connection attempt timed out" in (error.details() or ""):
         return no_answer(deadline)
+    cause = cause_of(error)
+    return shortened(f"{error.code().name}: {cause}" if cause else error.code().name)
+
+
+def cause_of(error: grpc.aio.AioRpcError) -> str:
+    """What a status says, without what gRPC puts around it; empty when it says nothing."""
     details = error.details() or ""
     if REFUSED in details.lower():
-        return f"{error.code().name}: {REFUSED}"
-    if "connection attempt timed out" in details:
-        return no_answer(deadline)
-    if "Domain name not found" in details:
-        return f"{error.code().name}: {UNKNOWN_NAME}"
-    cause = _AROUND.sub("", details)
-    return shortened(f"{error.code().name}: {cause}" if cause else error.code().name)
+        return REFUSED
+    return UNKNOWN_NAME if "Domain name not found" in details else _AROUND.sub("", details)

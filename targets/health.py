@@ -13,19 +13,25 @@ from typing import Self
 
 import aiohttp
 
-from messages.checks import Health, HttpCheck, Probe, Role, TcpCheck
+from messages.checks import GrpcCall, Health, ItemsRead, Probe, Question, Role, TcpCheck
 from messages.identity import Identity
 from targets.command_check import check_command
+from targets.grpc_call import GrpcCaller
 from targets.grpc_check import check_grpc
+from targets.grpc_reflection import CannotBeAsked
 from targets.http_check import check_http, open_session
 from targets.identity import is_alive
-from targets.metrics_check import Scraped, scrape
+from targets.items_read import read_items
+from targets.metrics_check import Found, Scraped, scrape
 from targets.polling import until
+from targets.promql import query
 from targets.role_check import ask_role
-from targets.wording import UNKNOWN_NAME, no_answer, of_os_error, wrong_port
+from targets.wording import UNKNOWN_NAME, no_answer, of_os_error, shortened, wrong_port
 
 Look = Callable[[], Coroutine[None, None, str]]
 """Says what is wrong; empty for nothing."""
+Ask = Callable[[], Coroutine[None, None, "Sample"]]
+"""Asks one thing, and says what came of it."""
 MARGIN = timedelta(milliseconds=50)
 """Beyond its deadline, for a check that has its own way to meet it."""
 
@@ -39,6 +45,8 @@ class Sample:
     check: str = ""
     """Which check failed first: http, grpc, tcp, command or process; empty when all are good."""
     error: str = ""
+    asked: bool = True
+    """False: nothing could be asked, which says nothing of the service."""
 
 
 class HealthProber:
@@ -69,19 +77,27 @@ class HealthProber:
                 del self._asking[health]
         return Sample(ok=not check, took=timedelta(seconds=time.monotonic() - begin), check=check, error=error)
 
-    async def answer(self, check: HttpCheck, *, deadline: timedelta, shown: int) -> Sample:
-        """One answer over HTTP; of a wrong one so many characters are told."""
-        begin = time.monotonic()
-        name, error = await _bounded("http", partial(check_http, self._opened, check, shown=shown), deadline)
-        return Sample(ok=not error, took=timedelta(seconds=time.monotonic() - begin), check=name if error else "", error=error)
+    def asking(self, question: Question, *, deadline: timedelta, shown: int) -> Ask:
+        """What asks this, each time it is called, over HTTP or gRPC; of a wrong answer so many characters are told."""
+        if isinstance(question, GrpcCall):
+            return partial(_asked, "grpc", partial(GrpcCaller(question).ask, deadline, shown=shown), deadline, shown)
+        return partial(_asked, "http", partial(check_http, self._opened, question, shown=shown), deadline, shown)
 
     async def role(self, role: Role, *, deadline: timedelta) -> str:
         """What the service says that its role is; empty when it does not say."""
         return await ask_role(self._opened, role, deadline, self._environment)
 
+    async def items(self, read: ItemsRead) -> list[str] | str:
+        """Which items are there, or why that could not be read."""
+        return await read_items(self._opened, read, self._environment)
+
     async def scrape(self, url: str, *, deadline: timedelta) -> Scraped:
         """The metrics at this address. Never raises for a sick target."""
         return await scrape(self._opened, url, deadline)
+
+    async def query(self, base: str, promql: str, *, deadline: timedelta) -> Found:
+        """What a Prometheus gives for an expression at this moment. Never raises for a sick one."""
+        return await query(self._opened, base, promql, deadline)
 
     async def let_go(self, health: Health) -> None:
         """Returns once nothing is open to this target, at most its deadline later. Call it before a stop or a restart."""
@@ -141,6 +157,15 @@ async def check_tcp(check: TcpCheck) -> str:
     with suppress(OSError):
         await writer.wait_closed()
     return ""
+
+
+async def _asked(name: str, look: Look, deadline: timedelta, shown: int) -> Sample:
+    begin, asked = time.monotonic(), True
+    try:
+        _, error = await _bounded(name, look, deadline)
+    except CannotBeAsked as why:
+        error, asked = shortened(str(why), 100 + shown), False
+    return Sample(not error, timedelta(seconds=time.monotonic() - begin), name if error else "", error, asked)
 
 
 async def _bounded(name: str, look: Look, deadline: timedelta) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Which process it is, read from proc(5)."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,8 @@ from messages.identity import Identity
 
 PROC = Path("/proc")
 _PIECE = 65536
+_EXEC_LOOKS, _EXEC_POLL = 100, 0.001
+"""A program is loaded within microseconds, but its process may have to wait for a processor meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,24 @@ def read_proc(pid: int, name: str) -> bytes:
         return text
     finally:
         os.close(fd)
+
+
+def read_environ(pid: int) -> bytes:
+    """The environment of a process, entries ended by NUL. In the midst of execve(2) it shows none, and no arguments: that is waited for.
+
+    Raises:
+        OSError: the process is gone, or it is not ours to read.
+    """
+    begun = True
+    for _ in range(_EXEC_LOOKS):
+        environ = read_proc(pid, "environ")
+        if environ or not begun:
+            break
+        begun = not read_proc(pid, "cmdline")
+        if begun and ((stat := read_stat(pid)) is None or stat.ended):
+            break
+        time.sleep(_EXEC_POLL if begun else 0)
+    return environ
 
 
 def read_stat(pid: int) -> ProcessStat | None:

@@ -6,7 +6,7 @@ import shutil
 import signal as signals
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from messages import system
 from messages.identity import Identity
 from messages.ids import is_run_id
 from targets.errors import CannotRun, NotThere, StartFailed, StopFailed
-from targets.find import RUN_TAG, has_tags
+from targets.find import RUN_TAG, has_tags, tagged_processes
 from targets.group import halting, is_left, members, signal_group
 from targets.identity import is_alive
 from targets.polling import until
@@ -28,8 +28,8 @@ AFTER_KILL = timedelta(seconds=5)
 TO_HALT = timedelta(milliseconds=200)
 GROUP_POLL = 0.01
 EXITS_KEPT = 256
-KEPT_LOGS = 50
-"""Runs whose services' output is kept."""
+KEPT_LOGS, AT_ONCE = 50, 100
+"""Runs whose services' output is kept, beside those that something still runs of; and how many more come before the oldest are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class ProcessDriver:
         """
         full = {**self._environment, **env, **tags}
         try:
+            await self._make_room_for_logs()
             with self._log(service, tags.get(RUN_TAG, "")) as log, _apart(output, log) as out:
                 identity = spawn(_command(spec), env=full, directory=spec.directory, stdout=out, stderr=log)
         except CannotRun as error:
@@ -143,6 +144,10 @@ class ProcessDriver:
         """How a child of ours ended; None while it runs, for others, and for children long gone."""
         return self._exits.get(identity)
 
+    def has_started(self, identity: Identity) -> bool:
+        """Whether it is a child of ours, or was one not long ago; one that was found is not."""
+        return identity in self._children or identity in self._exits
+
     async def aclose(self) -> None:
         """Stops watching. Services live on."""
         for watch in self._children.values():
@@ -173,12 +178,20 @@ class ProcessDriver:
         with closing(Watch(identity)) as watch:
             yield watch
 
+    async def _make_room_for_logs(self) -> None:
+        """In a thread, for it looks at all processes."""
+        if self._logs is None:
+            return
+        with suppress(FileNotFoundError):
+            names = [name for name in os.listdir(self._logs) if is_run_id(name)]  # noqa: PTH208 - called at each start
+            if len(names) >= KEPT_LOGS + AT_ONCE:
+                await asyncio.to_thread(_forget_old_logs, self._logs, names)
+
     @contextmanager
     def _log(self, service: str, run: str) -> Iterator[int]:
         path = Path(os.devnull) if self._logs is None else log_of(self._logs, run, service)
-        if self._logs is not None and not path.parent.is_dir():
-            path.parent.mkdir(parents=True, mode=0o700)
-            _forget_old_logs(self._logs)
+        if self._logs is not None:
+            path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         with path.open("ab") as file:
             yield file.fileno()
 
@@ -206,10 +219,17 @@ def log_of(logs: Path, run: str, service: str) -> Path:
     return logs / (run or "none") / f"{service}.log"
 
 
-def _forget_old_logs(logs: Path) -> None:
-    """Run ids sort by time, so the first are the oldest."""
-    for name in sorted(filter(is_run_id, os.listdir(logs)))[:-KEPT_LOGS]:  # noqa: PTH208 - called at each start
-        shutil.rmtree(logs / name, ignore_errors=True)
+def _forget_old_logs(logs: Path, names: Iterable[str]) -> None:
+    """Of those that are left of older runs. What a run that is on writes stays, however old it is."""
+    on = {tagged.run for tagged in tagged_processes()}
+    for folder in sorted((logs / name for name in names if name not in on), key=_age)[:-KEPT_LOGS]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    with suppress(OSError):
+        return folder.stat().st_mtime
+    return 0.0
 
 
 async def _group_gone(watch: Watch, within: timedelta) -> bool:

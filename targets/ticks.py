@@ -30,6 +30,8 @@ class Tick:
     """It could not be sent in time: it counts as failed, and nothing was asked."""
     check: str = ""
     error: str = ""
+    asked: bool = True
+    """False: it was sent, and nothing could be asked."""
 
 
 class OpenLoop:
@@ -105,7 +107,7 @@ class OpenLoop:
     def _decide(self, index: int, sample: Sample, decided: Callable[[Tick], None], *, missed: bool) -> None:
         intended = self._intended(index)
         took = timedelta(seconds=time.monotonic() - intended)
-        self._held[index] = Tick(index, intended, took, sample.ok, missed, sample.check, sample.error)
+        self._held[index] = Tick(index, intended, took, sample.ok, missed, sample.check, sample.error, sample.asked)
         while self._next in self._held:
             decided(self._held.pop(self._next))
             self._next += 1

@@ -2,10 +2,10 @@
 
 import asyncio
 import shutil
+import subprocess
 import tempfile
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,29 +80,39 @@ class Page:
                 pass
 
 
-@asynccontextmanager
-async def tab() -> AsyncIterator[Page]:
-    """An empty tab of a Chromium of its own."""
+@contextmanager
+def browser() -> Iterator[str]:
+    """A Chromium of its own; where it listens, as `host:port`."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        process = await asyncio.create_subprocess_exec(str(PROGRAM), *_FLAGS, f"--user-data-dir={folder}", "about:blank", stderr=PIPE)
-        try:
-            host = await _listening(process)
-            async with ClientSession() as session, session.get(f"http://{host}/json/list") as answer:
-                (address,) = (t["webSocketDebuggerUrl"] for t in await answer.json() if t["type"] == "page")
-                async with session.ws_connect(address, max_msg_size=0) as socket:
-                    yield Page(socket)
-        finally:
-            process.terminate()
-            await process.communicate()
+        command = [str(PROGRAM), *_FLAGS, f"--user-data-dir={folder}", "about:blank"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                yield _listening(process)
+            finally:
+                process.terminate()
+                process.communicate()
 
 
-async def _listening(process: Process) -> str:
+def _listening(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
-    async with asyncio.timeout(20):
-        while line := (await process.stderr.readline()).decode():
-            if line.startswith("DevTools listening on "):
-                return line.split("/")[2]
+    for line in process.stderr:
+        if line.startswith("DevTools listening on "):
+            return line.split("/")[2]
     raise RuntimeError("chromium ended at once")
+
+
+@asynccontextmanager
+async def tab(host: str) -> AsyncIterator[Page]:
+    """An empty tab of the Chromium that listens there, which knows nothing of its other tabs: cookies, storage and cache are its own."""
+    async with ClientSession() as session:
+        async with session.get(f"http://{host}/json/version") as answer:
+            address = (await answer.json())["webSocketDebuggerUrl"]
+        async with session.ws_connect(address) as whole:
+            control = Page(whole)
+            context = (await control.call("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
+            target = (await control.call("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+            async with session.ws_connect(f"ws://{host}/devtools/page/{target}", max_msg_size=0) as socket:
+                yield Page(socket)
 
 
 def stored(folder: Path, name: str, data: bytes) -> str:

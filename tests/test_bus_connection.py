@@ -9,13 +9,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from bus.connection import Connection, connect, without_secrets
 from bus.errors import BusError, JetStreamMissing, PermissionViolation, Unreachable
-from bus.server import Server, find_binary
+from bus.server import Server, embedded_server, find_binary
 
 SHORT = timedelta(milliseconds=400)
+IN_TIME = 2
+"""Seconds that a busy machine may take for what is given up after SHORT."""
+LONG = timedelta(seconds=20)
+AT_ONCE = 8
+"""Seconds that a busy machine may take for what needs none of LONG."""
 USERS = """
 authorization { users = [
   { user: all, password: right }
@@ -32,7 +38,7 @@ async def plain_server(folder: Path, port: int, configuration: str, *arguments: 
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await process.stderr.readuntil(b"Server is ready\n")
         yield
     finally:
@@ -53,7 +59,7 @@ async def test_a_port_that_refuses_is_unreachable_in_time(unused_port: Callable[
     error, took = await refused(f"nats://127.0.0.1:{unused_port()}")
 
     assert "Connect call failed" in error.why
-    assert took < 0.8
+    assert took < IN_TIME
 
 
 async def test_a_port_that_says_nothing_is_unreachable_in_time() -> None:
@@ -61,21 +67,21 @@ async def test_a_port_that_says_nothing_is_unreachable_in_time() -> None:
         error, took = await refused(f"nats://127.0.0.1:{silent.getsockname()[1]}")
 
     assert "no answer within 0.4 s" in error.why
-    assert took < 0.8
+    assert took < IN_TIME
 
 
 async def test_a_name_that_nobody_knows_is_unreachable_in_time() -> None:
     error, took = await refused("nats://nowhere.invalid:4222")
 
     assert "no answer within 0.4 s" in error.why
-    assert took < 0.8
+    assert took < IN_TIME
 
 
 @pytest.mark.parametrize("url", ["", " , ", "nats://", "nats://host:port", "nats://127.0.0.1:99999"])
 async def test_what_is_no_address_is_unreachable_at_once(url: str) -> None:
-    _, took = await refused(url)
+    _, took = await refused(url, LONG)
 
-    assert took < 0.3
+    assert took < AT_ONCE
 
 
 async def test_a_silent_address_does_not_hide_a_living_one(server: Server) -> None:
@@ -88,20 +94,20 @@ async def test_a_silent_address_does_not_hide_a_living_one(server: Server) -> No
 async def test_a_server_without_jetstream_is_named(tmp_path: Path, unused_port: Callable[[], int]) -> None:
     port = unused_port()
     async with plain_server(tmp_path, port, ""):
-        error, took = await refused(f"nats://127.0.0.1:{port}", timedelta(seconds=3))
+        error, took = await refused(f"nats://127.0.0.1:{port}", LONG)
 
     assert isinstance(error, JetStreamMissing)
-    assert took < 1
+    assert took < AT_ONCE
 
 
 async def test_a_wrong_password_fails_at_once_and_is_not_shown(tmp_path: Path, unused_port: Callable[[], int]) -> None:
     port = unused_port()
     async with plain_server(tmp_path, port, USERS, "-js", "-sd", str(tmp_path)):
         with capture_logs() as logs:
-            error, took = await refused(f"nats://all:wr0ng@127.0.0.1:{port}", timedelta(seconds=3))
+            error, took = await refused(f"nats://all:wr0ng@127.0.0.1:{port}", LONG)
 
     assert "Authorization Violation" in error.why
-    assert took < 1
+    assert took < AT_ONCE
     assert "wr0ng" not in f"{error} {error.url} {logs}"
 
 
@@ -123,7 +129,7 @@ async def test_a_missing_permission_is_told_once_with_the_subject(tmp_path: Path
         await connection.nc.publish("evil.one", b"")
         await connection.nc.publish("evil.two", b"")
         await connection.nc.flush()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             error = await told.get()
         await connection.nc.flush()
 
@@ -138,7 +144,7 @@ async def test_a_client_comes_back_after_a_restart_and_says_so(server: Server) -
             os.kill(server.pid, signal.SIGKILL)
             await server.watch()
             await server.restart()
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(10):
                 await connection.js.account_info()
 
     assert [log["event"] for log in logs if log["log_level"] != "debug"] == ["connection.lost", "connection.restored"]
@@ -156,7 +162,7 @@ async def test_what_was_published_last_arrives_before_the_end(server: Server, co
     async with connect(server.url, name="brief") as brief:
         await brief.nc.publish("last", b"words")
 
-    assert (await subscription.next_msg(timeout=1)).data == b"words"
+    assert (await subscription.next_msg(timeout=10)).data == b"words"
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
@@ -169,7 +175,17 @@ async def test_the_end_is_bounded_when_the_server_is_dead_or_hangs(server: Serve
     took = time.monotonic() - started
     if blow == signal.SIGSTOP:
         os.kill(server.pid, signal.SIGCONT)
-    assert took < 2.5
+    assert took < 10  # otherwise a pull would be waited for for 30 s
+
+
+def test_the_end_is_quiet_on_uvloop_too_when_the_server_has_just_died(tmp_path: Path) -> None:
+    async def use() -> bool:
+        async with embedded_server(tmp_path / "nats") as server, connect(server.url, name="client") as connection:
+            os.kill(server.pid, signal.SIGKILL)
+            await connection.nc.publish("last", b"words")
+        return True
+
+    assert uvloop.run(use())
 
 
 async def test_a_cancelled_user_ends_in_time_and_stays_cancelled(server: Server) -> None:
@@ -180,7 +196,7 @@ async def test_a_cancelled_user_ends_in_time_and_stays_cancelled(server: Server)
             connected.set()
             await asyncio.sleep(60)
 
-    async with asyncio.timeout(3), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         user = tasks.create_task(use())
         await connected.wait()
         user.cancel()

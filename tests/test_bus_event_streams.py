@@ -112,7 +112,7 @@ async def test_a_silent_stream_is_passed_at_once(connection: Connection) -> None
     await say(connection, "old")
     start = await since(connection)
     heard = Heard()
-    async with following(connection, heard, start) as found, asyncio.timeout(0.5):
+    async with following(connection, heard, start) as found, asyncio.timeout(5):
         look = await found.look(start)
 
     assert look.until == start
@@ -125,7 +125,7 @@ async def test_other_traffic_on_a_foreign_stream_does_not_hold_it_up(connection:
     await say(connection, "noise", subject="trading.noise")
     heard = Heard()
 
-    async with following(connection, heard) as found, asyncio.timeout(1):
+    async with following(connection, heard) as found, asyncio.timeout(5):
         look = await found.look(LONG_AGO)
 
     assert heard.ids == ["a"]

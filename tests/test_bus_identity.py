@@ -63,7 +63,6 @@ def test_spellings_that_differ_in_case_are_one_instance(name: str) -> None:
     assert one.key == other.key
     assert one.schema == other.schema
     assert one.lease_key("h") == other.lease_key("h")
-    assert one.durable_prefix == other.durable_prefix
 
 
 @given(names, names)
@@ -81,7 +80,6 @@ def test_every_derived_name_is_safe_where_it_is_used(name: str) -> None:
 
     assert re.fullmatch(r"[a-z0-9_]{1,63}", instance.schema)
     assert re.fullmatch(r"[A-Za-z0-9:-]{1,63}", instance.redis_namespace)
-    assert re.fullmatch(r"[a-z0-9-]{1,63}", instance.durable_prefix)
 
 
 @given(st.text(max_size=300), st.integers(1, 2**22), st.from_regex(r"[0-9a-f]{8}", fullmatch=True))

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from bus.connection import Connection
+from bus.connection import Connection, connect
 from bus.errors import NoAnswer
 from bus.keys import Entry, Keys
 from bus.server import Server
 from bus.topology import ensure_topology
+from tests.hosts import Way
 
 SECOND = timedelta(seconds=1)
 
@@ -115,7 +116,7 @@ async def test_a_watch_gives_what_is_there_and_then_every_change(keys: Keys) -> 
     await keys.create("other.b", b"x")
     seen = []
 
-    async with asyncio.timeout(3), aclosing(keys.watch("host.>")) as changes:
+    async with asyncio.timeout(10), aclosing(keys.watch("host.>")) as changes:
         seen.append(await anext(changes))
         await keys.create("host.b", b"2")
         seen.append(await anext(changes))
@@ -128,7 +129,7 @@ async def test_a_watch_gives_what_is_there_and_then_every_change(keys: Keys) -> 
 async def test_a_watch_outlives_the_server(server: Server, keys: Keys) -> None:
     await keys.create("host.a", b"1")
 
-    async with asyncio.timeout(8), aclosing(keys.watch()) as changes:
+    async with asyncio.timeout(15), aclosing(keys.watch()) as changes:
         before = await anext(changes)
         os.kill(server.pid, signal.SIGKILL)
         await server.watch()
@@ -153,8 +154,39 @@ async def test_a_lease_that_ran_out_while_the_server_was_down_is_seen_as_free(se
     assert (before, after) == (("host.a", b"1"), ("host.a", None))
 
 
+@pytest.mark.long
+async def test_a_key_that_fell_free_while_a_watcher_was_away_for_long_is_seen_as_free(
+    server: Server, connection: Connection, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.keys._DELETED_FOR", "1s")  # after so long the server has nothing of it any more, and tells nobody
+    way = Way(server.url)
+    await way.mend()
+    first = await keys.create("host.a", b"1")
+    await keys.create("host.b", b"2")
+
+    async with connect(way.url, name="away") as away, asyncio.timeout(10), aclosing(Keys(away, "ns-instances").watch()) as changes:
+        before = [await anext(changes), await anext(changes)]
+        await way.cut()
+        await keys.delete("host.a", first or 0)
+        while "$KV.ns-instances.host.a" in await subjects(connection):
+            await asyncio.sleep(0.05)
+        await way.mend()
+        after = await anext(changes)
+        await keys.create("host.a", b"3")
+        again = await anext(changes)
+    await way.cut()
+
+    assert before == [("host.a", b"1"), ("host.b", b"2")]
+    assert (after, again) == (("host.a", None), ("host.a", b"3"))
+
+
+async def subjects(connection: Connection) -> dict[str, int]:
+    info = await connection.js.stream_info("KV_ns-instances", subjects_filter=">")
+    return info.state.subjects or {}
+
+
 async def test_a_watcher_can_be_cancelled(keys: Keys) -> None:
-    async with asyncio.timeout(2), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         watcher = tasks.create_task(free(keys, "host.a"))
         await keys.create("host.b", b"")
         watcher.cancel()

@@ -9,13 +9,15 @@ import pytest
 from bus.actor import Actor, Decision, Run, Subscription, TimerDue, on, whenever
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.errors import LostRace
 from bus.feeding import Reading
-from bus.journal import Guard, Journal, Line, LostRace
-from bus.runtime import ActorRuntime, NoMetrics
+from bus.handling import NoMetrics
+from bus.journal import Guard, Journal, Line
+from bus.runtime import ActorRuntime
 from bus.subjects import Subjects, partition_of
 from bus.topology import Names, ensure_topology
 from messages.events import Recorded, RunEvent
-from messages.fault_events import ActionDone, ActionFailed, HandlerFailed
+from messages.fault_events import ActionDone, ActionFailed, HandlerFailed, OwnerChanged
 from messages.ids import new_run_id
 from messages.judgements import ReportPublished
 from messages.run_events import AbortRequested, RunAborting, RunAccepted, RunFinished, SubmitRequested
@@ -204,36 +206,41 @@ async def test_a_restarted_host_hands_the_events_of_open_runs_to_the_handlers_ag
         while len(views) < 2:
             await asyncio.sleep(0.005)
 
-    assert views[0] == 3
+    first, second = await bench.until(OwnerChanged, 2)
+    assert views[0] == 4
+    assert first.sequence < (await bench.until(ActionDone))[0].sequence < second.sequence
     assert len(await bench.until(ActionDone)) == 1
 
 
-async def test_a_handler_that_keeps_failing_ends_as_a_dead_letter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bus.runtime._FIRST_PAUSE", 0.001)
+async def test_a_handler_that_keeps_failing_ends_as_a_dead_letter_and_is_tried_again_with_its_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.handling.FIRST_PAUSE", 0.001)
     calls: list[int] = []
 
     def answer(event: AbortRequested, run: Run[Seen]) -> Iterator[RunEvent]:
-        calls.append(1)
-        if event.message == "bad":
+        calls.append(run.view.count(HandlerFailed))
+        if len(calls) < 12:
             msg = "boom"
             raise ValueError(msg)
-        yield ActionDone(action_id="a")
+        yield ActionDone(action_id="a", message=event.principal)
 
     async with working(bench, Injector(answer)):
         await bench.submit()
-        bad = AbortRequested(principal="me", message="bad")
-        await bench.journal.write(partition_of("k"), bench.run, "control", bad, None, None)
-        (letter,) = await bench.until(HandlerFailed)
+        await bench.ask()
+        (done,) = await bench.until(ActionDone)
 
-    assert len(calls) == 5
-    assert isinstance(letter.event, HandlerFailed)
-    assert letter.event.error == "ValueError: boom"
+    letters = [line.event for line in bench.lines if isinstance(line.event, HandlerFailed)]
+    assert calls == [0] * 5 + [1] * 5 + [2] * 2
+    assert [letter.error for letter in letters] == ["ValueError: boom"] * 2
+    assert isinstance(done.event, ActionDone)
+    assert done.event.message == "me"
 
 
 async def test_a_level_triggered_handler_that_always_fails_is_tried_again_with_growing_pauses(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.runtime._FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("bus.handling.FIRST_PAUSE", 0.02)
 
     class Broken(Injector):
         def subscriptions(self) -> tuple[Subscription, ...]:
@@ -252,7 +259,7 @@ async def test_a_level_triggered_handler_that_always_fails_is_tried_again_with_g
 
 async def test_a_handler_that_outlives_its_run_goes_on_when_the_run_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bus.runtime._REPORTED", 0.05)
-    monkeypatch.setattr("bus.runtime._LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr("bus.runtime._LONGEST_WAIT", 0.1)
     ended = asyncio.Event()
 
     async def answer(event: AbortRequested, run: Run[Seen]) -> AsyncIterator[Decision]:
@@ -339,7 +346,7 @@ async def test_a_handler_that_looks_again_after_its_yield_is_not_called_for_what
         await bench.ask()
         await bench.until(ActionDone, 3)
         await bench.journal.write(partition_of("k"), bench.run, "chaos-injector", ActionDone(action_id="of-another"), None, None)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(8):
             while "action.done" not in calls:
                 await asyncio.sleep(0.005)
 
@@ -377,7 +384,6 @@ class Finisher(Actor[Seen]):
 
     name = "scheduler"
     emits = (RunFinished,)
-    one_writer = True
 
     def fold(self, run: str) -> Seen:
         return Seen()
@@ -406,10 +412,46 @@ async def test_a_decision_that_lost_its_race_is_made_again_without_further_news(
     async with working(bench, Finisher()):
         await bench.submit()
         await bench.ask()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(8):
             finished = await bench.until(RunFinished)
 
     assert (lost, len(finished)) == (1, 1)
+
+
+async def test_who_was_first_is_asked_of_the_leader_and_not_of_a_replica_that_may_lag(bench: Bench, connection: Connection) -> None:
+    info = await connection.js.stream_info(bench.journal.stream)
+    await connection.js.update_stream(replace(info.config, allow_direct=False))
+    run = new_run_id(bench.journal.clock.now())
+    guard = Guard(bench.journal.subjects.of_actor(partition_of("k"), run, "scheduler"), 0)
+    sequence = await bench.journal.write(partition_of("k"), run, "scheduler", accepted(), guard, None)
+
+    aborting = RunAborting(reason=Reason.CANCELLED, by="me", message="")
+    with pytest.raises(LostRace) as lost:
+        await bench.journal.write(partition_of("k"), run, "scheduler", aborting, guard, None)
+
+    assert lost.value.sequence == sequence
+
+
+async def test_a_line_that_this_version_cannot_read_keeps_nobody_from_writing(bench: Bench, connection: Connection) -> None:
+    def answer(event: AbortRequested, run: Run[Seen]) -> Iterator[RunEvent]:
+        yield ActionDone(action_id=f"after-{len(run.view.events)}")
+
+    subject = bench.journal.subjects.event(partition_of("k"), "{}", "chaos-injector", ActionDone(action_id="unread"))
+    async with working(bench, Injector(answer)) as (runtime,):
+        run = await bench.submit()
+        for end, body in ((".levitated", b"{}"), ("", b"no json")):
+            stored = await connection.js.publish(subject.format(run) + end, body)
+        while runtime._runs[run].position < stored.seq:
+            await asyncio.sleep(0.005)
+        await bench.ask()
+        async with asyncio.timeout(8):
+            await bench.until(ActionDone)
+    await connection.js.publish(f"{subject.format(run)}.levitated", b"{}")
+    async with working(bench, Injector(answer)):
+        async with asyncio.timeout(8):
+            await bench.until(OwnerChanged)
+
+    assert [line.entity for line in bench.lines if isinstance(line.event, ActionDone)] == ["after-3"]
 
 
 async def test_a_guarded_write_that_lost_its_race_stores_nothing(bench: Bench) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bus.errors import StateInUse, StateUnusable
-from bus.state import StateFolder, default_folder, live_server
+from bus.state import Holder, StateFolder, default_folder, holder, last_holder, live_server
+from deploy.embedded import embedded
 
 HOLDER = """
 import sys, time
@@ -69,6 +70,62 @@ def test_the_folder_of_a_killed_process_is_simply_taken(tmp_path: Path) -> None:
 
     with StateFolder.open(tmp_path):
         assert live_server(tmp_path) is None
+
+
+def test_a_killed_holder_is_known_until_somebody_serves_from_its_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as killed:
+        assert killed.stdout is not None
+        killed.stdout.readline()
+        killed.kill()
+    StateFolder.open(tmp_path).close()
+    after_a_reader = last_holder(tmp_path)
+    with StateFolder.open(tmp_path) as held:
+        held.announce("nats://127.0.0.1:4222")
+
+    assert after_a_reader == killed.pid
+    assert last_holder(tmp_path) is None
+
+
+def test_a_guard_says_that_it_is_one(tmp_path: Path) -> None:
+    with StateFolder.open(tmp_path, guard=True):
+        starting = holder(tmp_path)
+
+    assert starting == Holder(os.getpid(), None, guard=True)
+    assert holder(tmp_path) is None
+
+
+def test_the_folder_says_its_layout_and_opens_again(tmp_path: Path) -> None:
+    StateFolder.open(tmp_path).close()
+    (tmp_path / "jetstream").mkdir()
+
+    StateFolder.open(tmp_path).close()
+
+    assert (tmp_path / "version").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(("version", "named"), [("2\n", "layout 2"), ("", "layout unknown"), (None, "layout 0")])
+def test_state_of_another_layout_is_refused_and_not_touched(tmp_path: Path, version: str | None, named: str) -> None:
+    (tmp_path / "jetstream").mkdir()
+    if version is not None:
+        (tmp_path / "version").write_text(version)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(StateUnusable) as refused:
+        StateFolder.open(tmp_path)
+
+    assert f"it holds state of {named}, and this version of test-coordinator reads layout 1 only" in str(refused.value)
+    assert "choose another folder with --state, or use the version that wrote it" in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("file", ["nats-server.conf", "nats-server.err", "version.new"])
+async def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).symlink_to("/dev/full" if file != "nats-server.err" else "/proc/none/at/all")
+
+    with pytest.raises(StateUnusable, match=r"(No space left on device|No such file).*--state"):
+        async with embedded(tmp_path):
+            pass
 
 
 def test_a_holder_can_close_and_open_again(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 from bus.connection import Connection
 from bus.errors import EventsUnreadable, NoAnswer, TopologyDiffers, TopologyRefused
 from bus.server import Server
-from bus.subjects import covers, partition_of, widest
+from bus.subjects import PARTITIONS, covers, partition_of, widest
 from bus.topology import Names, ensure_events_stream, ensure_topology
 
 NS = "test-coordinator"
@@ -21,7 +21,7 @@ async def fetched(connection: Connection, consumer: str, count: int) -> list[str
     subscription = await connection.js.pull_subscribe_bind(consumer, stream=NAMES.scenarios)
     subjects: list[str] = []
     while len(subjects) < count:
-        for message in await subscription.fetch(count, timeout=2):
+        for message in await subscription.fetch(1, timeout=10):
             await message.ack_sync()
             subjects.append(message.subject)
     await subscription.unsubscribe()
@@ -40,11 +40,17 @@ async def test_a_namespace_gets_its_streams_consumers_and_buckets(connection: Co
         f"{NS}-RUNS",
         f"{NS}-REJECTED",
         f"KV_{NS}-instances",
+        f"KV_{NS}-ownership",
         f"KV_{NS}-systems",
         f"OBJ_{NS}-evidence",
         f"OBJ_{NS}-reports",
+        f"OBJ_{NS}-archive",
+        f"OBJ_{NS}-archive",
     }
-    assert {info.name for info in await connection.js.consumers_info(NAMES.scenarios)} == {"scheduler", "rejector"}
+    assert {info.name for info in await connection.js.consumers_info(NAMES.scenarios)} == {
+        *(f"scheduler-{n}" for n in range(PARTITIONS)),
+        "rejector",
+    }
 
 
 async def test_doing_it_again_changes_nothing_even_over_a_restart(server: Server, connection: Connection) -> None:
@@ -62,7 +68,7 @@ async def test_hosts_may_do_it_all_at_once_and_two_namespaces_share_a_server(con
         for namespace in [NS, NS, NS, NS, "other", "OTHER"]:
             hosts.create_task(ensure_topology(connection.js, namespace))
 
-    assert len(await configurations(connection)) == 3 * 7
+    assert len(await configurations(connection)) == 3 * 9
 
 
 async def test_a_scenario_lands_in_the_queue_of_its_keys_partition(connection: Connection) -> None:
@@ -72,7 +78,25 @@ async def test_a_scenario_lands_in_the_queue_of_its_keys_partition(connection: C
     for key in keys:
         await connection.js.publish(f"{NS}.scenarios.{key}", b"a scenario")
 
-    assert await fetched(connection, "scheduler", 40) == [f"{NS}.queue.{partition_of(key)}.{key}" for key in keys]
+    for partition in {partition_of(key) for key in keys}:
+        its = [f"{NS}.queue.{partition}.{key}" for key in keys if partition_of(key) == partition]
+        assert await fetched(connection, f"scheduler-{partition}", len(its)) == its
+
+
+async def test_of_one_partition_nothing_more_is_given_out_before_the_first_is_acknowledged(connection: Connection) -> None:
+    await ensure_topology(connection.js, NS)
+    for _ in range(2):
+        await connection.js.publish(f"{NS}.scenarios.k", b"a scenario")
+    subscription = await connection.js.pull_subscribe_bind(f"scheduler-{partition_of('k')}", stream=NAMES.scenarios)
+
+    (first,) = await subscription.fetch(2, timeout=1)
+    with pytest.raises(TimeoutError):
+        await subscription.fetch(1, timeout=0.2)
+    await first.ack_sync()
+    (second,) = await subscription.fetch(1, timeout=10)
+
+    assert first.metadata.sequence.stream < second.metadata.sequence.stream
+    await subscription.unsubscribe()
 
 
 async def test_a_scenario_without_a_proper_key_is_captured_for_the_rejector(connection: Connection) -> None:
@@ -82,7 +106,7 @@ async def test_a_scenario_without_a_proper_key_is_captured_for_the_rejector(conn
         await connection.js.publish(f"{NS}.scenarios{tail}", b"a scenario")
 
     assert await fetched(connection, "rejector", 3) == [f"{NS}.scenarios", f"{NS}.scenarios.a.b", f"{NS}.scenarios.a.b.c"]
-    assert await fetched(connection, "scheduler", 1) == [f"{NS}.queue.{partition_of('fine')}.fine"]
+    assert await fetched(connection, f"scheduler-{partition_of('fine')}", 1) == [f"{NS}.queue.{partition_of('fine')}.fine"]
     assert (await connection.js.stream_info(NAMES.scenarios)).state.messages == 0
 
 
@@ -95,7 +119,7 @@ async def test_the_journal_is_republished_live_and_timers_are_not(connection: Co
     await connection.js.publish(f"{NS}.timer.3.r.scheduler.t", b"", headers=timer)
     await connection.js.publish(f"{NS}.run.3.r.scheduler.run.run.accepted", b"{}")
 
-    assert (await live.next_msg(timeout=1)).subject == f"{NS}.live.3.r.scheduler.run.run.accepted"
+    assert (await live.next_msg(timeout=10)).subject == f"{NS}.live.3.r.scheduler.run.run.accepted"
 
 
 async def test_a_due_timer_appears_in_the_stream(connection: Connection) -> None:
@@ -105,7 +129,7 @@ async def test_a_due_timer_appears_in_the_stream(connection: Connection) -> None
     timer = {"Nats-Schedule": "@at 2020-01-01T00:00:00Z", "Nats-Schedule-Target": f"{NS}.due.3.r.scheduler.t"}
     await connection.js.publish(f"{NS}.timer.3.r.scheduler.t", b"", headers=timer)
 
-    assert (await due.next_msg(timeout=2)).subject == f"{NS}.due.3.r.scheduler.t"
+    assert (await due.next_msg(timeout=10)).subject == f"{NS}.due.3.r.scheduler.t"
 
 
 @pytest.mark.parametrize(
@@ -135,15 +159,15 @@ async def test_a_stream_with_other_settings_is_named_with_each_difference_and_le
 
 async def test_a_consumer_with_other_settings_is_named_and_left_alone(connection: Connection) -> None:
     await ensure_topology(connection.js, NS)
-    await connection.js.delete_consumer(NAMES.scenarios, "scheduler")
+    await connection.js.delete_consumer(NAMES.scenarios, "scheduler-3")
     await connection.js.add_consumer(
-        NAMES.scenarios, ConsumerConfig(durable_name="scheduler", filter_subject=f"{NS}.queue.>", ack_wait=30, max_ack_pending=256)
+        NAMES.scenarios, ConsumerConfig(durable_name="scheduler-3", filter_subject=f"{NS}.queue.3.>", ack_wait=30, max_ack_pending=1)
     )
 
-    with pytest.raises(TopologyDiffers, match=r"consumer scheduler of .*ack_wait is 30s, ours is 2s"):
+    with pytest.raises(TopologyDiffers, match=r"consumer scheduler-3 of .*ack_wait is 30s, ours is 2s"):
         await ensure_topology(connection.js, NS)
 
-    assert (await connection.js.consumer_info(NAMES.scenarios, "scheduler")).config.ack_wait == 30
+    assert (await connection.js.consumer_info(NAMES.scenarios, "scheduler-3")).config.ack_wait == 30
 
 
 async def test_what_only_describes_a_stream_is_not_ours_to_judge(connection: Connection) -> None:

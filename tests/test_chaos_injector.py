@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 import pytest
 from nats.js import JetStreamContext
 
-from actors.chaos_injector import ChaosInjector
+from actors.chaos_injector import Around, ChaosInjector, undoing
+from actors.chaos_injector.actor import NOTHING
 from actors.chaos_injector.drivers import Done, Plan, Target
 from actors.chaos_injector.drivers import Driver as Disturbing
 from actors.chaos_injector.leases import Leases
@@ -22,9 +23,11 @@ from bus.actor import TimerDue
 from bus.clock import ServerClock
 from bus.connection import Connection
 from bus.feeding import Reading
+from bus.handling import NoMetrics
 from bus.journal import Journal, Line
-from bus.runtime import ActorRuntime, NoMetrics
-from bus.subjects import Subjects, partition_of
+from bus.runtime import ActorRuntime
+from bus.share import Place, Share
+from bus.subjects import PARTITIONS, Subjects, partition_of
 from bus.topology import Names, ensure_topology
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
@@ -61,7 +64,7 @@ from messages.undo import AnyUndo, LinkUndo, Undo
 from messages.verdicts import Reason
 from targets import find
 from targets.errors import Unsupported
-from targets.find import find_tagged, tagged_processes, tags_of
+from targets.find import NAMESPACE_TAG, find_tagged, tagged_processes, tags_of
 from targets.group import is_halted
 from targets.health import HealthProber
 from targets.identity import ProcessStat, is_alive, session_leaders
@@ -90,12 +93,27 @@ class Stand:
         self.logs = logs
         self.lines: list[Line] = []
         self.run = new_run_id(journal.clock.now())
+        self.attended = True
+        """The run has a scheduler."""
+        self.asked = 0
+        """How often that was asked."""
         self._url = url
         self._news = asyncio.Event()
 
     def deliver(self, line: Line) -> None:
         self.lines.append(line)
         self._news.set()
+
+    def _is_attended(self, _actor: str, _partition: int) -> bool:
+        self.asked += 1
+        return self.attended
+
+    async def asked_again(self) -> None:
+        """Wait until it was asked several times whether the run has a scheduler."""
+        async with asyncio.timeout(12):
+            asked = self.asked
+            while self.asked < asked + 4:
+                await asyncio.sleep(0.01)
 
     async def say(self, *events: RunEvent, actor: str = "scheduler") -> None:
         for event in events:
@@ -112,11 +130,21 @@ class Stand:
         found = [line for line in self.lines if isinstance(line.event, type_) and entity in {None, line.entity}]
         return cast("list[Recorded[E_]]", found)
 
-    async def begin(self, *, phases: Sequence[Any] = ({"name": "chaos"},), **services: dict[str, Any]) -> System:
-        """Accept a run of these services and ask for them."""
-        document = {"metadata": {"name": "s"}, "spec": {"services": {name.replace("_", "-"): one for name, one in services.items()}}}
+    async def begin(
+        self,
+        *,
+        phases: Sequence[Any] = ({"name": "chaos"},),
+        spec: dict[str, Any] | None = None,
+        timeout: str = "10m",  # noqa: ASYNC109 - the run's
+        **services: dict[str, Any],
+    ) -> System:
+        """Accept a run of these services and ask for them; `spec` is what else the system has."""
+        named = {name.replace("_", "-"): one for name, one in services.items()}
+        document = {"metadata": {"name": "s"}, "spec": {"services": named, **(spec or {})}}
         system = System.model_validate(document, strict=False)
-        scenario = Scenario.model_validate({"metadata": {"name": "x"}, "spec": {"system": "s", "phases": list(phases)}}, strict=False)
+        scenario = Scenario.model_validate(
+            {"metadata": {"name": "x"}, "spec": {"system": "s", "phases": list(phases), "timeout": timeout}}, strict=False
+        )
         await self.say(RunAccepted(key=KEY, scenario=scenario, system=system, submitted=datetime(2026, 1, 1, tzinfo=UTC)))
         await self.say(RunStarted(), ServicesRequested(levels=system.start_levels()))
         return system
@@ -126,7 +154,8 @@ class Stand:
         await self.until(ActionDone, "services")
 
     async def act(self, action: str, target: str = "engine", id_: str = "f", **options: Any) -> None:
-        about = Action.model_validate({"id": id_, "target": target, "action": action, **options}, strict=False)
+        """`target` is the link's name where the option `on` says that it is one."""
+        about = Action.model_validate({"id": id_, "target": options.pop("on", target), "action": action, **options}, strict=False)
         await self.say(ActionRequested(fault_id=id_, phase="chaos", target=target, action=about))
 
     async def undo(self, id_: str = "f") -> None:
@@ -140,15 +169,23 @@ class Stand:
         return [type(line.event) for line in self.lines if line.entity == fault and line.actor == "chaos-injector"]
 
     @asynccontextmanager
-    async def injector(self, *, lease: float = 10, secrets: dict[str, str] | None = None) -> AsyncIterator[ChaosInjector]:
+    async def injector(
+        self,
+        *,
+        lease: float = 10,
+        secrets: dict[str, str] | None = None,
+        around: Around = NOTHING,
+        share: Share | None = None,
+    ) -> AsyncIterator[ChaosInjector]:
         """An injector at work until the block ends; then it dies where it stands."""
         driver = ProcessDriver(environment={"PATH": os.environ["PATH"]}, logs=self.logs)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(driver.aclose)
             prober = await stack.enter_async_context(HealthProber())
-            span, environment = timedelta(seconds=lease), secrets or {}
-            actor = ChaosInjector(driver, prober, environment=environment, nats_url=self._url, lease=span, logs=self.logs)
-            runtime = ActorRuntime(actor, self.journal, NoMetrics())
+            span, environment = timedelta(seconds=lease), {NAMESPACE_TAG: NAMESPACE, **(secrets or {})}
+            actor = ChaosInjector(driver, prober, environment=environment, nats_url=self._url, lease=span, logs=self.logs, around=around)
+            place = Place(share or Share.of_everything(), attended=self._is_attended)
+            runtime = ActorRuntime(actor, self.journal, NoMetrics(), place)
             await stack.enter_async_context(runtime.working())
             reading = Reading(self.journal, [runtime])
             async with asyncio.TaskGroup() as tasks:
@@ -165,7 +202,7 @@ async def stand(connection: Connection, bus_url: str, tmp_path: Path) -> AsyncIt
     await journal.last_sequence()
     stand = Stand(journal, bus_url, tmp_path)
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(journal.follow(0, stand.deliver).run())
+        task = tasks.create_task(journal.follow_partitions(range(PARTITIONS), 0, stand.deliver).run())
         yield stand
         task.cancel()
     while left := tagged_processes(stand.run):
@@ -298,15 +335,16 @@ async def test_halting_a_wrapper_whose_server_runs_on_is_an_effect_that_nobody_s
     wrapped = service(unused_port())
     command = wrapped["driver"]["process"]["command"]
     wrapped["driver"]["process"]["command"] = ["sh", "-c", 'setsid "$@" & sleep 999', "sh", sys.executable, *command[1:]]
+    wrapped["health"]["deadline"] = "1s"
     async with stand.injector():
         await stand.up(engine=wrapped)
-        await stand.act("pause", effect_within="400ms")
+        await stand.act("pause", effect_within="1500ms")
         unseen = (await stand.until(FaultUnseen)).event
         await stand.undo()
         await stand.until(FaultGone)
         await stand.release()
 
-    assert unseen.within == timedelta(milliseconds=400)
+    assert unseen.within == timedelta(milliseconds=1500)
     assert tagged_processes(stand.run) == ()
 
 
@@ -330,11 +368,11 @@ async def test_a_service_that_came_back_by_itself_is_not_started_twice(stand: St
 
 
 async def test_the_lease_of_a_fault_is_renewed_while_the_injector_lives(stand: Stand, engine: dict[str, Any]) -> None:
-    async with stand.injector(lease=0.6) as injector:
+    async with stand.injector(lease=1) as injector:
         await stand.up(engine=engine)
         await stand.act("kill")
         await stand.until(FaultInjected)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         active = injector.active()
         await stand.undo()
         await stand.until(FaultGone)
@@ -343,13 +381,20 @@ async def test_the_lease_of_a_fault_is_renewed_while_the_injector_lives(stand: S
     assert (await stand.until(FaultReverted)).event.by == "request"
 
 
-@pytest.mark.parametrize("away", [0.0, 1.5])
-async def test_a_fault_whose_injector_died_is_undone_when_its_lease_runs_out(stand: Stand, engine: dict[str, Any], away: float) -> None:
+@pytest.mark.parametrize(("away", "attended"), [(0.0, False), (1.5, False), (1.5, True)])
+async def test_a_fault_whose_injector_died_is_undone_when_its_lease_runs_out(
+    stand: Stand,
+    engine: dict[str, Any],
+    away: float,
+    attended: bool,  # noqa: FBT001
+) -> None:
+    """Its lease is renewed by nobody: no scheduler lives, or no injector came in time."""
     async with stand.injector(lease=1):
         await stand.up(engine=engine)
         await stand.act("stop")
         await stand.until(FaultEffective)
     await asyncio.sleep(away)
+    stand.attended = attended
     async with stand.injector(lease=1):
         reverted = (await stand.until(FaultReverted)).event
         gone = (await stand.until(FaultGone)).event
@@ -360,22 +405,86 @@ async def test_a_fault_whose_injector_died_is_undone_when_its_lease_runs_out(sta
     assert tagged_processes(stand.run) == ()
 
 
-async def test_a_fault_that_was_armed_and_not_injected_is_not_injected_by_the_next_injector(stand: Stand, engine: dict[str, Any]) -> None:
+async def test_a_fault_is_kept_up_while_the_run_has_a_scheduler_and_no_longer(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector(lease=0.6):
+        await stand.up(engine=engine)
+        await stand.act("pause")
+        injected = await stand.until(FaultInjected)
+        stand.attended = False
+        reverted = await stand.until(FaultReverted)
+
+    assert reverted.event.by == "lease"
+    assert reverted.at - injected.at < timedelta(seconds=3)
+
+
+async def test_nothing_is_begun_in_a_run_that_has_no_scheduler_until_it_has_one(stand: Stand, engine: dict[str, Any]) -> None:
+    async with stand.injector():
+        await stand.up(engine=engine)
+    stand.attended = False
+    await stand.act("pause")
+    async with stand.injector():
+        await stand.asked_again()
+        untouched = stand.about()
+        stand.attended = True
+        await stand.until(FaultInjected)
+        await stand.undo()
+        await stand.until(FaultGone)
+
+    assert untouched == []
+
+
+async def test_no_service_is_started_for_a_run_that_has_no_scheduler(stand: Stand, engine: dict[str, Any]) -> None:
+    stand.attended = False
+    async with stand.injector():
+        await stand.begin(engine=engine)
+        await stand.asked_again()
+        untouched = [line.event for line in stand.lines if line.actor == "chaos-injector"]
+        stand.attended = True
+        await stand.until(ActionDone, "services")
+        await stand.release()
+
+    assert untouched == []
+
+
+async def test_a_fault_that_was_armed_and_not_injected_ends_with_its_lease_where_the_run_has_no_scheduler(
+    stand: Stand, engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async with stand.injector(lease=1) as injector:
+        await stand.up(engine=engine)
+        monkeypatch.setattr(injector._drivers["process"], "inject", never)
+        await stand.act("pause")
+        await stand.until(FaultArmed)
+    stand.attended = False
+    async with stand.injector(lease=1):
+        reverted = (await stand.until(FaultReverted)).event
+
+    assert reverted.by == "lease"
+    assert stand.all(FaultInjected) == []
+
+
+async def test_a_fault_whose_timer_is_gone_is_undone_by_the_next_injector(stand: Stand, engine: dict[str, Any]) -> None:
     async with stand.injector():
         await stand.up(engine=engine)
     before = (await stand.until(ServiceStarted)).event.identity
     await stand.act("kill")
+    await stand.say(armed_of(stand, before), actor="chaos-injector")
+    async with stand.injector():
+        reverted = (await stand.until(FaultReverted)).event
+        gone = (await stand.until(FaultGone)).event
+
+    assert (reverted.by, reverted.found_undone, gone.restored_by) == ("lease", True, "itself")
+    assert is_alive(before)
+    assert stand.about() == [FaultArmed, FaultReverted, FaultGone]
+
+
+def armed_of(stand: Stand, before: Identity) -> FaultArmed:
     undo = Undo(kind="process.start", service="engine", identity=before)
     until = stand.journal.clock.now() + timedelta(seconds=9)
-    armed = FaultArmed(fault_id="f", target="engine", action="kill", until=until, undo=undo, before=before)
-    await stand.say(armed, actor="chaos-injector")
-    async with stand.injector():
-        failed = (await stand.until(ActionFailed)).event
-        await stand.until(FaultGone)
-
-    assert failed.message == "the injector was restarted while injecting"
-    assert is_alive(before)
-    assert set(stand.about()) == {FaultArmed, FaultReverted, ActionFailed, FaultGone}
+    return FaultArmed(fault_id="f", target="engine", action="kill", until=until, undo=undo, before=before)
 
 
 async def test_the_undo_of_an_injector_that_died_before_it_could_say_so_is_adopted(stand: Stand, engine: dict[str, Any]) -> None:
@@ -393,6 +502,13 @@ async def test_the_undo_of_an_injector_that_died_before_it_could_say_so_is_adopt
     assert gone.restored_by == "undo"
 
 
+@pytest.fixture
+def gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as ever, but with shorter pauses."""
+    monkeypatch.setattr(undoing, "PAUSES", tuple(pause / 20 for pause in undoing.PAUSES))
+
+
+@pytest.mark.usefixtures("gives_up_soon")
 async def test_an_undo_that_cannot_be_done_is_given_up_and_told(stand: Stand, engine: dict[str, Any], tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -409,6 +525,7 @@ async def test_an_undo_that_cannot_be_done_is_given_up_and_told(stand: Stand, en
     assert "there is no directory" in failed.message
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 async def test_what_was_given_up_is_undone_when_its_lease_runs_out(stand: Stand, engine: dict[str, Any], tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -428,6 +545,7 @@ async def test_what_was_given_up_is_undone_when_its_lease_runs_out(stand: Stand,
     assert len(stand.all(FaultRevertFailed)) == 1
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 async def test_what_was_given_up_is_not_started_again_behind_its_release(stand: Stand, engine: dict[str, Any], tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -534,7 +652,7 @@ async def test_a_service_that_does_not_get_healthy_is_told_with_its_last_words_b
     stand: Stand, engine: dict[str, Any]
 ) -> None:
     command = ["sh", "-c", "echo no database at $DB; exit 3"]
-    engine["driver"]["process"] |= {"command": command, "ready_within": "300ms", "env": {"DB": {"secret": "DB"}}}
+    engine["driver"]["process"] |= {"command": command, "ready_within": "800ms", "env": {"DB": {"secret": "DB"}}}
     async with stand.injector(secrets={"DB": "hunter2"}):
         await stand.begin(engine=engine)
         failed = (await stand.until(ActionFailed, "services")).event
@@ -542,7 +660,7 @@ async def test_a_service_that_does_not_get_healthy_is_told_with_its_last_words_b
 
     assert failed.reason is Reason.PRECONDITION
     assert failed.message == (
-        "engine was not healthy within 300ms: connection refused; it ended with code 3; its output: no database at ***"
+        "engine was not healthy within 800ms: connection refused; it ended with code 3; its output: no database at ***"
     )
 
 
@@ -627,6 +745,8 @@ async def start_silently(stand: Stand, described: dict[str, Any]) -> Identity:
     environ = {"PATH": os.environ["PATH"], **tags_of(stand.run, "engine")}
     command = [sys.executable, *described["driver"]["process"]["command"][1:]]
     subprocess.Popen(command, env=environ, start_new_session=True).returncode = 0  # noqa: ASYNC220
+    while "engine" not in find_tagged(stand.run):
+        await asyncio.sleep(0.005)
     return find_tagged(stand.run)["engine"]
 
 
@@ -766,7 +886,7 @@ async def test_the_key_of_a_chaos_api_is_no_part_of_last_words_and_not_needed_by
     stand: Stand, engine: dict[str, Any]
 ) -> None:
     engine["chaos"] = {"http": "http://127.0.0.1:1/chaos", "key": {"secret": "CHAOS_KEY"}}
-    engine["driver"]["process"] |= {"command": ["sh", "-c", "echo my key is hunter2; exit 3"], "ready_within": "300ms"}
+    engine["driver"]["process"] |= {"command": ["sh", "-c", "echo my key is hunter2; exit 3"], "ready_within": "800ms"}
     bank = disturbable("http://127.0.0.1:1/chaos", key={"secret": "NEVER_USED"})
     async with stand.injector(secrets={"CHAOS_KEY": "hunter2"}):
         await stand.begin(engine=engine, bank=bank)
@@ -784,6 +904,9 @@ class Blinking(Disturbing):
 
     async def plan(self, target: Target) -> Plan:
         return Plan(LinkUndo(toxics={}))
+
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        return False
 
     async def inject(self, target: Target, plan: Plan) -> str:
         return ""

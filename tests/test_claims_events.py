@@ -115,7 +115,6 @@ def event(where: str = "event.type == 'fill'", **words: Any) -> EventClaim:
     return EventClaim(type="event", where=where, **words)
 
 
-IS_FILL = "event.type == 'fill'"
 FILL, OTHER = Sent("fill", 3), Sent("quote", 3)
 
 
@@ -318,6 +317,49 @@ def test_continuity_wants_each_opened_key_closed_exactly_once(events: list[Sent]
     claim = continuity(grace=timedelta(seconds=2))
 
     assert verdict(claim, history(observed(claim, events, (0, 12), grace=2), (0, 12))) == expected
+
+
+def timed_out(key: Any, when: float) -> Sent:
+    return Sent("timeout", when, data={"k": key})
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param([opened("1", 1), timed_out("1", 2)], NO_SAMPLES, id="of none is it known"),
+        pytest.param([timed_out("1", 2)], NO_SAMPLES, id="nothing was opened"),
+        pytest.param([opened("1", 1), opened("2", 1), timed_out("1", 2), closed("1", 3)], FAILED, id="another is lost"),
+        pytest.param([opened("1", 1), timed_out("1", 2), closed("1", 3), closed("1", 4)], FAILED, id="closed twice"),
+        pytest.param([opened("1", 1), closed("1", 2), opened("2", 1), timed_out("2", 12)], FAILED, id="left unknown after the grace"),
+        pytest.param([opened("1", 1), closed("1", 2), opened("2", 1), Sent("timeout", 2)], FAILED, id="the key cannot be read"),
+        pytest.param([opened("1", 1), closed("1", 2), opened("2", 1), timed_out("2", 11)], PASSED, id="left unknown in the grace"),
+        pytest.param([opened("1", 1), timed_out("1", 2), closed("1", 3)], PASSED, id="closed though it was left unknown"),
+        pytest.param([opened("1", 1), closed("1", 2), timed_out("3", 2)], PASSED, id="what was not opened in the window"),
+    ],
+)
+def test_a_key_that_is_left_unknown_is_neither_lost_nor_asked_for(events: list[Sent], expected: object) -> None:
+    claim = continuity(grace=timedelta(seconds=2), unknown_by="timeout")
+
+    assert verdict(claim, history(observed(claim, events, (0, 12), grace=2), (0, 12))) == expected
+
+
+def test_keys_that_were_left_unknown_are_counted_and_named() -> None:
+    claim = continuity(unknown_by=("timeout", "stale"))
+    events = [opened("1", 1), closed("1", 2), opened("2", 1), timed_out("2", 3), opened("3", 1), timed_out("3", 3), closed("3", 4)]
+    seen = observed(claim, events)
+    found = claim.judge(history(seen))
+
+    assert seen.keys is not None
+    assert (seen.keys.unknown, seen.keys.unknown_count, seen.keys.open_count, seen.keys.closed_once) == (("2",), 1, 0, 2)
+    assert found is not None
+    assert (found.verdict, found.measured["unknown"]) == (Verdict.PASSED, 1)
+    assert found.message == "2 of 3 opened were closed exactly once; of 1 nobody knows: 2"
+
+
+def test_what_opens_or_closes_leaves_nothing_unknown() -> None:
+    assert [p.path for p in continuity(unknown_by="fill").problems(SCOPE)] == [("unknown_by",)]
+    assert [p.path for p in continuity(unknown_by=("timeout", "open")).problems(SCOPE)] == [("unknown_by",)]
+    assert list(continuity(unknown_by="timeout").problems(SCOPE)) == []
 
 
 def test_continuity_passes_only_when_all_was_seen() -> None:

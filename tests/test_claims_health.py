@@ -30,6 +30,7 @@ def every_second(start: int, end: int) -> tuple[Sampled, ...]:
 
 
 FULL = every_second(-2, 12)
+SICK = sampled(*((n, n + 1) for n in range(-2, 12)), ok=0, failed=5)
 
 
 def health(**words: Any) -> HealthClaim:
@@ -113,7 +114,7 @@ def test_who_is_excused_at_the_end_is_not_asked() -> None:
         pytest.param(seen(samples=()), GAP, id="nothing seen"),
         pytest.param(seen(), GAP, id="state unknown"),
         pytest.param(seen(down_from(-1)), FAILED, id="down all the time"),
-        pytest.param(seen(down_from(-1), up_from(5.1)), FAILED, id="up too late"),
+        pytest.param(seen(down_from(-1), up_from(5.1), window=(0, 5)), FAILED, id="up too late"),
         pytest.param(seen(down_from(-1), up_from(4), until=3.9), PENDING, id="the observer is behind"),
         pytest.param(seen(down_from(-1), up_from(4), until=None), PENDING, id="no watermark at all"),
         pytest.param(seen(WAS_UP, samples=every_second(-9, -1)), GAP, id="healthy long before, not looked at since"),
@@ -121,7 +122,8 @@ def test_who_is_excused_at_the_end_is_not_asked() -> None:
         pytest.param(seen(WAS_UP, samples=sampled((0, 2), ok=0, failed=5)), GAP, id="no good sample"),
         pytest.param(seen(down_from(-1), up_from(4)), PASSED, id="in time"),
         pytest.param(seen(down_from(-1), up_from(5), window=(0, None)), PASSED, id="just in time"),
-        pytest.param(seen(down_from(-1), up_from(6), window=(0, None)), FAILED, id="too late although the phase goes on"),
+        pytest.param(seen(down_from(-1), window=(0, None)), PENDING, id="the run stands still, so nobody knows the end"),
+        pytest.param(seen(down_from(-1), up_from(6), window=(0, 8)), PASSED, id="in time, since the run stood still for 3s"),
         pytest.param(seen(WAS_UP), PASSED, id="from the start"),
         pytest.param(seen(down_from(-1), up_from(4), window=(0, 3), until=3), FAILED, id="the window was cut before"),
     ],
@@ -194,9 +196,21 @@ def test_health_throughout(history: History, expected: Seen) -> None:
     ("history", "expected"),
     [
         pytest.param(seen(WAS_UP, down_from(5), up_from(8), excused=((6, 9),)), FAILED, id="down before the fault"),
-        pytest.param(seen(WAS_UP, down_from(5), up_from(8), excused=((4, 7),)), FAILED, id="down longer than excused"),
-        pytest.param(seen(WAS_UP, down_from(5), excused=((4, 9),)), FAILED, id="never up again"),
-        pytest.param(seen(WAS_UP, down_from(5), up_from(8), excused=((4, 6), (7, 9))), FAILED, id="a hole between two faults"),
+        pytest.param(
+            seen(WAS_UP, down_from(5), samples=SICK[:9], until=9, window=(0, None), excused=((4, 7),)),
+            PENDING,
+            id="down when last looked at, and that was excused",
+        ),
+        pytest.param(
+            seen(WAS_UP, down_from(5), up_from(8.5), samples=(*SICK[:9], *FULL[10:]), excused=((4, 7),)),
+            PASSED,
+            id="up at the first look after a time without one",
+        ),
+        pytest.param(seen(WAS_UP, down_from(5), up_from(8), samples=SICK, excused=((4, 7),)), FAILED, id="down longer than excused"),
+        pytest.param(seen(WAS_UP, down_from(5), samples=SICK, excused=((4, 9),)), FAILED, id="never up again"),
+        pytest.param(
+            seen(WAS_UP, down_from(5), up_from(8), samples=SICK, excused=((4, 6), (7, 9))), FAILED, id="a hole between two faults"
+        ),
         pytest.param(seen(WAS_UP, down_from(5), excused=((4, 9),), until=8, window=(0, None)), PENDING, id="still excused so far"),
         pytest.param(seen(WAS_UP, down_from(5), up_from(5.1), excused=((7, 9),), until=4), FAILED, id="no excuse by a lagging watermark"),
         pytest.param(seen(WAS_UP, excused=((-1, None),)), NO_SAMPLES, id="excused all of the time"),

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from messages.claims import (
+    AnsweredClaim,
     AnyClaim,
     Claim,
     FaultHistory,
     HealthClaim,
     History,
-    HttpClaim,
     Measured,
     MeasuredSpan,
     MetricClaim,
@@ -84,6 +84,14 @@ claims = st.one_of(
     ),
     words("http", url=st.just("http://h:1/"), throughout=st.booleans(), never=st.booleans(), within=st.none() | spans),
     words(
+        "grpc",
+        address=st.just("h:1"),
+        method=st.just("a.B/C"),
+        throughout=st.booleans(),
+        never=st.booleans(),
+        within=st.none() | spans,
+    ),
+    words(
         "metric",
         url=st.just("http://h:1/"),
         metric=st.just("a"),
@@ -106,6 +114,9 @@ def _spanned(starts: set[int]) -> list[tuple[int, int]]:
 
 
 transitions = st.builds(Transition, at=instants, up=st.booleans(), evidence=st.just("observer.s.changed"), took=spans)
+unasked = st.builds(
+    Transition, at=instants, up=st.just(value=False), evidence=st.just("observer.s.changed"), took=spans, asked=st.booleans()
+)
 samples = st.sets(st.integers(-2, 13).map(lambda n: n * 10)).flatmap(
     lambda starts: st.tuples(
         *(
@@ -186,7 +197,7 @@ histories = st.builds(
     excused=excuses,
     phases=st.just({}) | st.builds(Window, maybe, maybe).map(lambda window: {"before": window}),
     measured=st.none() | measured,
-    answers=services,
+    answers=services | st.builds(ServiceHistory, st.lists(unasked, max_size=3).map(_ordered), samples),
     scrapes=scrapes.map(tuple),
     max_gap=spans,
     stable=spans,
@@ -247,7 +258,7 @@ def test_what_passes_by_absence_was_looked_for_to_the_end(claim: Claim, history:
     past = replace(history, probes_until=None, matched=None)
 
     for found in (claim.judge(past), claim.judge_stable(past)):
-        present = isinstance(claim, RecoveryClaim) or (isinstance(claim, HttpClaim | MetricClaim) and claim.within is not None)
+        present = isinstance(claim, RecoveryClaim) or (isinstance(claim, AnsweredClaim | MetricClaim) and claim.within is not None)
         assert found is None or found.verdict is not Verdict.PASSED or present
 
 

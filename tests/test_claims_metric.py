@@ -192,3 +192,74 @@ def test_labels_choose_series() -> None:
     assert not chosen.takes("orders_total", {"status": "filled", "side": "sell"})
     assert not chosen.takes("orders_total", {})
     assert not chosen.takes("orders", {"status": "filled"})
+
+
+def asked(**words: Any) -> MetricClaim:
+    limit = {} if {"at_least", "at_most", "equals"} & words.keys() else {"at_least": 5}
+    return PARSE.validate_python({"type": "metric", "promql": "sum(rate(orders_total[10s]))", **limit, **words})
+
+
+def message(found: Judgement | None) -> str:
+    return found.message if found is not None else ""
+
+
+def test_of_promql_nothing_and_only_errors_prove_nothing_and_say_what_would_be_right() -> None:
+    empty, wrong = (scrape(n) for n in range(10, 15)), (scrape(n, error="Prometheus says: parse error") for n in range(10, 15))
+    nothing, mistaken = asked(at_most=9).judge(seen(*empty)), asked(at_most=9).judge(seen(*wrong))
+
+    assert (verdict(nothing), verdict(mistaken), verdict(asked().judge(seen()))) == (NO_SAMPLES, NO_SAMPLES, NO_SAMPLES)
+    assert message(nothing).endswith("gave nothing; where that means 0, write (sum(rate(orders_total[10s]))) or vector(0)")
+    assert message(mistaken).endswith("could be used in the window: Prometheus says: parse error")
+
+
+def test_of_promql_more_series_than_are_read_are_to_be_summed() -> None:
+    found = asked().judge(seen(*(scrape(n, 5, beyond=3) for n in range(10, 15))))
+
+    assert verdict(found) == (Verdict.INCONCLUSIVE, Reason.JUDGE_ERROR)
+    assert message(found).endswith("names 3 series more than are read; sum them")
+
+
+def test_of_promql_errors_are_holes() -> None:
+    holed = (scrape(10, 7), scrape(10.2, 8), *(scrape(n, error="status 503") for n in (11, 12, 13)), scrape(14.5, 7))
+
+    assert verdict(asked(throughout=True).judge(seen(*holed))) == GAP
+    assert verdict(asked().judge(seen(*holed))) == PASSED
+
+
+def test_promql_is_judged_as_a_value_is_over_the_sum_of_what_it_gives() -> None:
+    assert verdict(asked(equals=9).judge(seen(*counting(10, 1, 2, 3), scrape(14, 4, 5), scrape(16, 100)))) == PASSED
+    assert verdict(asked(throughout=True).judge(seen(*counting(10, 7, 3, 7), until=None, window=(10, None)))) == FAILED
+    assert verdict(asked(within="5s").judge(seen(*counting(10, 1, 5), until=None))) == PASSED
+    before = counting(0, *(10 for _ in range(10)))
+    assert verdict(asked(at_most="2x", compare="baseline").judge(seen(*before, *counting(10, 19, 19, 19, 19, 19)))) == PASSED
+    assert verdict(asked(at_most="2x", compare="baseline").judge(seen(*before, *counting(10, 19, 19, 19, 19, 21)))) == FAILED
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        ({"metric": "orders_total"}, ()),
+        ({"target": "s"}, ("target",)),
+        ({"url": "http://h:1/metrics"}, ("url",)),
+        ({"of": "rate"}, ("of",)),
+        ({"of": "increase"}, ("of",)),
+        ({"never": True}, ()),
+        ({"at_least": None}, ()),
+    ],
+)
+def test_what_is_wrong_with_promql_in_a_document_is_named(words: dict[str, Any], path: tuple[str, ...]) -> None:
+    assert [p.path for p in asked(**words).problems(replace(SCOPE, prometheus=True))] == [path]
+
+
+def test_promql_needs_a_prometheus_in_the_system() -> None:
+    (problem,) = asked().problems(replace(SCOPE, prometheus=False))
+
+    assert problem.path == ("promql",)
+    assert 'prometheus: {http: "http://127.0.0.1:9090"}' in problem.right
+    assert list(asked().problems(SCOPE)) == []
+
+
+def test_a_metric_claim_that_names_nothing_is_refused() -> None:
+    assert [p.path for p in metric(metric=None).problems(SCOPE)] == [()]
+    with pytest.raises(ValidationError):
+        asked(promql="")

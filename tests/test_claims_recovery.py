@@ -99,7 +99,7 @@ UNSAMPLED = tuple(s for s in FULL if s.end <= at(0))
         pytest.param(past(fault(gone=6), until=20), FAILED, id="gone too late, no sample fell into the death"),
         pytest.param(past(fault(gone=None)), FAILED, id="effective, never seen normal"),
         pytest.param(past(fault(gone=1), samples=()), NO_SAMPLES, id="gone, but nobody looks at its health"),
-        pytest.param(past(fault(gone=1), samples=UNSAMPLED), NO_SAMPLES, id="gone, its health was looked at only before"),
+        pytest.param(past(fault(gone=1), samples=UNSAMPLED), GAP, id="gone, its health was looked at only before"),
         pytest.param(past(fault(), down(0.3), up(9), samples=(*UNSAMPLED, *FULL[-11:])), GAP, id="not watched while it should recover"),
         pytest.param(past(fault(effective=0.5), down(0.1), up(0.3), down(0.6)), FAILED, id="good while it was draining is no recovery"),
         pytest.param(past(fault(effective=0.5, gone=3), down(0.1), up(0.3), down(0.6), up(9)), FAILED, id="late after the death"),
@@ -161,6 +161,30 @@ def test_what_was_measured_counts_from_the_call_and_has_its_error_bound() -> Non
     assert found.measured == {"took": timedelta(seconds=1.5), "error_bound": timedelta(milliseconds=200)}
     assert found.message == "s recovered in 1.5s (±200ms), at most 5s allowed"
     assert found.evidence == ("chaos-injector.crash.fault.injected.0", "observer.s.service.down.0.7", "observer.s.service.up.2")
+
+
+@pytest.mark.parametrize(
+    ("recovered", "expected"),
+    [
+        pytest.param(4.5, (Verdict.PASSED, None), id="in time from the earliest moment"),
+        pytest.param(7, (Verdict.INCONCLUSIVE, Reason.GAP), id="in time only from the latest"),
+        pytest.param(9.1, (Verdict.FAILED, Reason.CLAIM_FAILED), id="too late from any"),
+    ],
+)
+def test_where_an_injector_died_in_the_call_a_recovery_is_in_time_only_if_it_is_from_the_earliest_moment(
+    recovered: float, expected: Seen
+) -> None:
+    history = past(fault(called=0, effective=0.6, called_by=at(4)), down(0.7), up(recovered))
+
+    assert verdict(recovery(), history) == expected
+
+
+def test_what_was_measured_says_how_much_later_the_call_may_have_begun() -> None:
+    found = recovery().judge(past(fault(called=0, effective=0.6, called_by=at(4)), down(0.7), up(4.5)))
+
+    assert found is not None
+    assert found.message == "s recovered in 4.5s (±4.2s), at most 5s allowed"
+    assert recovery().window(fault(called=0, called_by=at(4))).closes == at(9)
 
 
 def test_the_window_goes_from_the_request_to_within_after_the_call() -> None:

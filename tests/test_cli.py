@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,14 @@ COMMANDS = (
     "wait",
     "watch",
     "abort",
+    "revert-all",
+    "hold",
+    "release",
+    "pause",
+    "resume",
+    "approve",
+    "reject",
+    "resolve",
     "report",
     "health",
 )
@@ -66,15 +73,13 @@ def test_the_help_of_every_command_has_examples(name: str) -> None:
     assert f"test-coordinator {name}" in done.output
 
 
-def test_the_help_is_quick_and_names_commands_and_exit_codes(command: Command) -> None:
-    command("--help")
-
-    started = time.perf_counter()
-    done = command("--help")
-    took = time.perf_counter() - started
+def test_the_help_loads_nothing_that_takes_long_and_names_commands_and_exit_codes(command: Command) -> None:
+    done = command("--help", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
 
     assert all(name in done.stdout for name in (*COMMANDS, "Exit codes"))
-    assert took < 1.0
+    assert "typer" in loaded
+    assert loaded.isdisjoint({"pydantic", "nats", "aiohttp", "grpc", "yaml", "cel", "jinja2", "opentelemetry"})
 
 
 def test_an_unknown_command_is_a_mistake_of_usage(command: Command) -> None:
@@ -117,19 +122,19 @@ def test_an_unknown_scenario_ends_with_2_and_the_nearest_name(command: Command) 
 
 
 @pytest.mark.parametrize("arguments", [("run", "restart-during-trading"), ("serve",), ("list",)])
-def test_an_unreachable_nats_ends_with_6_within_5_seconds(
+def test_an_unreachable_nats_is_given_up_after_2_seconds_and_ends_with_6(
     command: Command, unused_port: Callable[[], int], arguments: tuple[str, ...]
 ) -> None:
-    started = time.monotonic()
-    done = command(*arguments, "--nats", f"nats://127.0.0.1:{unused_port()}")
-    took = time.monotonic() - started
+    address = f"nats://127.0.0.1:{unused_port()}"
+
+    done = command(*arguments, "--nats", address)
 
     assert done.returncode == 6
-    assert took < 5
-    assert "no NATS at" in done.stderr
+    assert f"no NATS at {address}: no answer within 2 s" in done.stderr
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [("run", "restart-during-trading"), ("submit", "restart-during-trading")])
 async def test_a_nats_without_a_scheduler_ends_with_6_and_says_what_to_start(
     command: Command, arguments: tuple[str, ...], bus_url: str
@@ -147,6 +152,7 @@ async def test_a_nats_without_a_scheduler_ends_with_6_and_says_what_to_start(
         (("serve", "--actors", "referee"), "chaos-injector"),
         (("report", "last", "--format", "pdf"), "json, html, junit"),
         (("serve", "--instance", "a b"), "letters, digits"),
+        (("serve", "--partitions", "0-16"), "use auto, or numbers from 0 to 15 like 0-7,15"),
         (("run", "restart-during-trading", "--systems", "absent"), "absent"),
     ],
 )

@@ -64,6 +64,44 @@ def test_a_recovery_in_the_plan_names_the_service_that_its_fault_is_on(tmp_path:
     assert "claim  back (recovery): api recovers from crash within 5s [from crash, 5s]" in plan
 
 
+GATED = """
+kind: Scenario
+metadata: {name: x}
+spec:
+  system: fleet
+  phases:
+    - {name: look, duration: 9s}
+    - {name: harm, duration: 9s, gate: {ask: Is the desk told?, approve: [ann, bob], timeout: 10m}}
+    - {name: more, duration: 9s, gate: {ask: Once more?, otherwise: continue}}
+"""
+
+
+def test_the_plan_has_each_gate_before_its_phase_and_says_what_silence_means(tmp_path: Path, dry: Dry) -> None:
+    (tmp_path / "one.yaml").write_text(GATED)
+
+    lines = CliRunner().invoke(app, ["run", "one.yaml", *DRY[2:]]).stdout.splitlines()
+
+    first, second = (number for number, line in enumerate(lines) if line.startswith("  gate"))
+    assert lines[first] == "  gate   asks first “Is the desk told?”; ann or bob may answer; if nobody does within 10m, the run is aborted"
+    assert lines[second] == "  gate   asks first “Once more?”; anybody may answer; if nobody does within 30m, the phase starts"
+    assert [lines[first - 1], lines[second - 1]] == ["+9s  phase harm, 9s", "+18s  phase more, 9s"]
+
+
+def test_the_plan_has_its_gates_as_json_and_on_a_terminal(tmp_path: Path, dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one.yaml").write_text(GATED)
+
+    phases = json.loads(CliRunner().invoke(app, ["run", "one.yaml", *DRY[2:], "--json"]).stdout)["phases"]
+    monkeypatch.setattr("cli.plan.on_terminal", lambda: True)
+    drawn = CliRunner(env={"COLUMNS": "160", "NO_COLOR": "1"}).invoke(app, ["run", "one.yaml", *DRY[2:]]).stdout
+
+    assert [phase["gate"] for phase in phases] == [
+        None,
+        {"ask": "Is the desk told?", "approve": ["ann", "bob"], "timeout": "10m", "otherwise": "abort"},
+        {"ask": "Once more?", "approve": [], "timeout": "30m", "otherwise": "continue"},
+    ]
+    assert "gate   asks first “Is the desk told?”; ann or bob may answer; if nobody does within 10m, the run is aborted" in drawn
+
+
 def test_the_plan_as_json_holds_the_actions_in_the_order_of_their_times(dry: Dry) -> None:
     plan = json.loads(dry("--json").stdout)
 

@@ -12,6 +12,7 @@ from cli.narrating import narrate, shown
 from cli.options import parse_variables
 from cli.progress import Progress, moments
 from cli.screen import Lines, draw
+from messages.control_events import ResolveRequested
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
     ActionFailed,
@@ -20,12 +21,15 @@ from messages.fault_events import (
     FaultGone,
     FaultInjected,
     FaultReverted,
+    FaultRevertFailed,
+    OwnerChanged,
     ServiceStarted,
     WorkloadStarted,
 )
 from messages.identity import Identity
 from messages.judgements import AssertionJudged
 from messages.observations import EventCounted, ProbeSummary, ServiceDown, ServiceUp
+from messages.pause_events import GateClosed, GateOpened, RunPausing, RunResumed
 from messages.run_events import (
     ActionRequested,
     AssertionOpened,
@@ -34,6 +38,7 @@ from messages.run_events import (
     RunAccepted,
     RunFinished,
     RunStarted,
+    RunWaiting,
     ServicesRequested,
 )
 from messages.scenario import Scenario
@@ -78,6 +83,7 @@ def recorded(seconds: float, event: RunEvent, number: int = 1) -> Recorded[RunEv
     )
 
 
+GATE = GateOpened(phase="chaos", ask="Fine?", approve=("alice", "bob"), until=T0 + timedelta(minutes=30))
 ACCEPTED = (0.0, RunAccepted(key="tiny", scenario=SCENARIO, system=SYSTEM, submitted=T0))
 ACTION = SCENARIO.spec.phases[0].actions[0]
 NO_TIME = timedelta()
@@ -186,6 +192,78 @@ def test_the_picture_never_outgrows_its_terminal(size: tuple[int, int]) -> None:
     assert any("back" in line for line in lines)
 
 
+STARTED = (ACCEPTED, (1.0, RunStarted()))
+CHAOS = (2.0, PhaseStarted(phase="chaos", kind="phase", bound=timedelta(seconds=5)))
+PAUSED = (3.0, RunPausing(by="alice", why="pause", note="logs"))
+
+
+def test_a_run_that_stands_still_says_for_whom_and_what_lets_it_go_on() -> None:
+    waiting = (0.5, RunWaiting(behind="01B", why="one run at a time on tiny: behind 01B"))
+    shown_at = {
+        "waiting": picture(told(ACCEPTED, waiting), 9, width=80),
+        "paused": picture(told(*STARTED, CHAOS, PAUSED), 9, width=80),
+        "held": picture(told(*STARTED, CHAOS, (3.0, RunPausing(by="carol", why="hold", note="4711"))), 9, width=80),
+        "gate": picture(told(*STARTED, (2.0, GATE)), 9, width=80),
+    }
+    text = {name: "\n".join(lines) for name, lines in shown_at.items()}
+
+    assert "‖ waits: one run at a time on tiny: behind 01B" in text["waiting"]
+    assert all(part in text["paused"] for part in ("‖ chaos", "‖ paused by alice: logs", "test-coordinator resume 01A"))
+    assert all(part in text["held"] for part in ("‖ held by carol: 4711", "test-coordinator release"))
+    assert "resume" not in text["held"]
+    assert all(
+        part in text["gate"]
+        for part in (
+            "‖ chaos",
+            "‖ waits at the gate of chaos, which alice or bob may answer: Fine?",
+            "test-coordinator approve 01A",
+            "test-coordinator reject 01A",
+        )
+    )
+    assert all(cell_len(line) <= 80 for lines in shown_at.values() for line in lines)
+
+
+def test_a_long_question_and_the_commands_that_answer_it_are_shown_whole() -> None:
+    ask = "Does the trading desk know that the engine will be gone for a while, and has it agreed to that in writing? " * 4
+    gate = GateOpened(phase="chaos", ask=ask.strip(), approve=("alice",), until=T0 + timedelta(minutes=9))
+
+    progress = Progress("01A", " --state /srv/of/the/coordinator")
+    for number, (seconds, event) in enumerate((*STARTED, (2.0, gate)), start=1):
+        progress.apply(recorded(seconds, event, number))
+
+    lines = picture(progress, 9, width=60)
+
+    text = " ".join(" ".join(lines).split())
+    assert all(part in text for part in (ask.strip(), "(8.8 min left)"))
+    assert all(f"test-coordinator {verb} 01A --state /srv/of/the/coordinator" in text for verb in ("approve", "reject"))
+    assert all(cell_len(line) <= 60 for line in lines)
+
+
+def test_what_is_left_of_a_stage_does_not_shrink_while_the_run_stands_still() -> None:
+    stood, went_on = told(*STARTED, CHAOS, PAUSED), told(*STARTED, CHAOS, PAUSED, (13.0, RunResumed(by="bob")))
+
+    lefts = [progress.left(T0 + timedelta(seconds=second))[0] for progress, second in ((stood, 4), (stood, 12), (went_on, 14))]
+
+    assert [left.total_seconds() if left else None for left in lefts] == [4, 4, 3]
+
+
+def test_what_an_unsafe_run_left_is_shown_until_somebody_resolved_it() -> None:
+    failed = (2.5, FaultRevertFailed(fault_id="r", message="no such process", attempts=3))
+    left = (*STARTED, *FAULT[:4], failed, (3.0, FINISHED.model_copy(update={"verdict": Verdict.UNSAFE})))
+    resolved = (4.0, ResolveRequested(principal="dan", note="by hand"))
+
+    assert "left disturbed: r; `test-coordinator resolve 01A --note TEXT`" in "\n".join(picture(told(*left), 5))
+    assert "left disturbed" not in "\n".join(picture(told(*left, resolved), 5))
+
+
+def test_the_commands_in_the_picture_say_where_the_coordinator_is_as_the_user_did() -> None:
+    failed = (2.5, FaultRevertFailed(fault_id="r", message="no such process", attempts=3))
+    progress = told(*STARTED, *FAULT[:4], failed, (3.0, FINISHED.model_copy(update={"verdict": Verdict.UNSAFE})))
+    progress.given = " --state here"
+
+    assert "`test-coordinator resolve 01A --note TEXT --state here`" in "\n".join(picture(progress, 5))
+
+
 def test_a_services_history_is_a_cell_for_each_second() -> None:
     def seen(number: int, *, up: bool) -> RunEvent:
         if up:
@@ -267,6 +345,17 @@ def test_variables_are_names_and_values() -> None:
         (judged("steady-steady"), "✓ steady state during the phases: m"),
         (judged("steady-recover-fast"), "✓ steady state after the last fault (fast): m"),
         (judged("back"), "✓ back: m"),
+        (RunPausing(by="alice", why="pause", note="logs"), "‖ paused by alice: logs"),
+        (RunPausing(by="carol", why="hold"), "‖ held, as all runs are, by carol"),
+        (RunResumed(by="bob"), "▸ resumed by bob"),
+        (GATE, "‖ gate before chaos: Fine?  (alice or bob may answer: test-coordinator approve 01A, or reject)"),
+        (GateClosed(phase="chaos", outcome="rejected", by="bob", note="no"), "✗ gate before chaos: rejected by bob: no"),
+        (GateClosed(phase="chaos", outcome="expired", by="gate"), "? gate before chaos: nobody answered in time"),
+        (GateClosed(phase="chaos", outcome="dropped", by="abort"), "? gate before chaos: not asked any more, the run stops"),
+        (RunWaiting(behind="01B", why="one run at a time on tiny: behind 01B"), "waiting: one run at a time on tiny: behind 01B"),
+        (RunWaiting(behind="", why="held by carol", number=1), "waiting: held by carol"),
+        (ResolveRequested(principal="dan", note="by hand", fault="r"), "✓ r: resolved by dan: by hand"),
+        (OwnerChanged(host="h2", instance="tc-2", sequence=9), "! scheduler: taken over by host h2 of tc-2"),
     ],
 )
 def test_a_line_says_what_people_call_it(event: RunEvent, text: str) -> None:

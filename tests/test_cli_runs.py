@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bus.subjects import PARTITIONS, partition_of
+
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIO = """
 apiVersion: chaos.trading/v1
@@ -35,7 +37,7 @@ spec:
   services:
     web:
       driver: {{process: {{command: [python, {service}, "{port}"], ready_within: 5s, stop_signal: TERM, stop_grace: 1s}}}}
-      health: {{http: {{url: "http://127.0.0.1:{port}/"}}, every: 50ms, deadline: 500ms}}
+      health: {{http: {{url: "http://127.0.0.1:{port}/"}}, every: 50ms, deadline: 1s}}
   steady_state: {{settle: 5s, recover: 5s, stable: 100ms}}
 """
 RECOVERS = "{type: recovery, target: web, of: restart, within: 5s}"
@@ -101,6 +103,25 @@ def test_a_run_passes_leaves_reports_and_nothing_running_and_its_folder_still_an
     assert text[1].startswith(watched[1].partition("Assertions: 1 of 1 passed")[0]), "who comes late sees the short report"
 
 
+def test_a_rehearsal_does_all_but_the_faults_and_says_so_everywhere(place: Place) -> None:
+    vacuous = "{type: health, target: web, throughout: true, during: restart, without_fault: fails}"
+    code, out, err = place.call("run", place.write(duration="2s", claim=vacuous), "--rehearse", "--json")
+    with ThreadPoolExecutor() as pool:
+        listed, status, text = pool.map(
+            lambda line: place.call(*line), (("list",), ("status", "last"), ("report", "last", "--format", "text"))
+        )
+
+    told = json.loads(out)
+    assert (code, told["verdict"], told["reason"], told["rehearsal"]) == (3, "inconclusive", "vacuous", True), err
+    assert told["counts"]["faults"] == {"total": 1, "effective": 0, "gone": 0, "rehearsed": 1}
+    assert told["counts"]["assertions"]["vacuous"] == 1
+    assert "rehearsed: nothing is disturbed" in err
+    assert "tiny (rehearsal)" in listed[1]
+    assert "in rehearsal" in status[1]
+    assert "in rehearsal, without its faults" in text[1]
+    assert place.web_is_gone()
+
+
 def test_a_claim_that_does_not_hold_ends_with_1(place: Place) -> None:
     code, out, _ = place.call("run", place.write(claim=NEVER_DOWN))
 
@@ -124,7 +145,7 @@ def test_an_interrupted_run_is_aborted_undone_and_reported(place: Place) -> None
 
 @pytest.mark.long
 def test_a_second_run_joins_the_first_waits_for_the_system_and_the_first_serves_on(place: Place) -> None:
-    scenario = place.write()
+    scenario = place.write(duration="6s")
     with place.start("run", scenario) as first:
         assert first.stdout is not None
         next(line for line in first.stdout if "phase chaos begins" in line)
@@ -132,8 +153,70 @@ def test_a_second_run_joins_the_first_waits_for_the_system_and_the_first_serves_
         _, first_err = first.communicate(timeout=30)
 
     assert (joined, first.returncode) == (0, 0), err
-    assert "waiting for run" in out
+    assert "waiting: one run at a time on tiny" in out
     assert "serving on until no run is open" in first_err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("used", [False, True])
+def test_two_runs_at_the_same_moment_both_run(place: Place, *, used: bool) -> None:
+    scenario = place.write(duration="300ms", system=False)
+    if used:
+        place.call("run", scenario, "--system", "system.yaml", "--state", "here")
+    (place.folder / "systems").mkdir()
+    (place.folder / "system.yaml").rename(place.folder / "systems" / "system.yaml")
+
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: place.call("run", scenario, "--systems", "systems", "--state", "here"), range(2)))
+
+    assert [code for code, _, _ in both] == [0, 0], [err for _, _, err in both]
+
+
+@pytest.mark.long
+def test_a_run_with_a_system_of_its_own_is_told_who_has_the_folder(place: Place) -> None:
+    scenario = place.write(duration="30s")
+    with place.start("run", scenario) as first:
+        assert first.stdout is not None
+        next(line for line in first.stdout if "phase chaos begins" in line)
+        own = (place.folder / "tiny.yaml").read_text()
+        (place.folder / "other.yaml").write_text(own.replace("30s", "29s"))
+        code, _, err = place.call("run", "other.yaml")
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=30)
+
+    assert code == 2
+    assert "a System inside a message is refused" in err
+    assert f"(pid {first.pid}) has" in err
+    assert "`--state DIR`" in err
+
+
+@pytest.mark.long
+def test_what_nobody_owns_is_named_and_its_runs_are_shown(place: Place) -> None:
+    (place.folder / "systems").mkdir()
+    place.write(system=False)
+    (place.folder / "system.yaml").rename(place.folder / "systems" / "system.yaml")
+    there = ("--state", "here")
+    mine = partition_of("tiny")
+    with place.start("serve", "--systems", "systems", "--partitions", str((mine + 1) % PARTITIONS), *there) as serving:
+        assert serving.stderr is not None
+        next(line for line in serving.stderr if "at work" in line)
+        unwell, health, _ = place.call("health", *there)
+        _, telling, _ = place.call("health", "--json", *there)
+        _, run, err = place.call("submit", "tiny.yaml", *there)
+        _, standing, _ = place.call("status", *there)
+        _, one, _ = place.call("status", run.strip(), *there)
+        _, listed, _ = place.call("list", "--json", *there)
+        serving.terminate()
+        serving.communicate(timeout=20)
+    _, alone, _ = place.call("status", *there)
+
+    assert run.strip(), err
+    assert (unwell, json.loads(telling)["status"], next(iter(json.loads(telling)["unowned"]))) == (6, "degraded", "scheduler")
+    assert any(line.startswith("  nobody owns partitions") and "scheduler" in line for line in health.splitlines())
+    waits = f"nobody has taken it up yet: partition {mine} has no owner, and waits for a host with --partitions {mine} or auto"
+    assert all(part in text for text in (standing, one, err) for part in (run.strip(), waits, "`test-coordinator health --state here`"))
+    assert [(entry["stage"], entry["waits_for"]) for entry in json.loads(listed)] == [("submitted", waits)]
+    assert "start `test-coordinator serve --state here`" in alone
 
 
 @pytest.mark.long

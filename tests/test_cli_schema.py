@@ -17,7 +17,7 @@ from scenarios import check_text, library_directory, library_scenarios, load_sys
 from scenarios.loader import as_text
 from scenarios.reference import json_schema, markdown
 from scenarios.reference.editor import told_of
-from scenarios.reference.examples import CLAIMS, EXAMPLE, RANDOM, TEMPLATE
+from scenarios.reference.examples import ASSERTED, ASSERTIONS, CLAIMS, EXAMPLE, RANDOM, TEMPLATE
 from scenarios.reference.page import example_of
 from scenarios.reference.words import PARTS
 
@@ -31,17 +31,20 @@ spec:
     web:
       driver: {process: {command: [python, -m, web], namespace: shop}}
       health: {tcp: {address: "127.0.0.1:18001"}}
+      role: {http: {url: "http://127.0.0.1:18001/role", value: json.role}}
       metrics: {http: "http://127.0.0.1:18001/metrics"}
       chaos: {http: "http://127.0.0.1:18001/chaos"}
     db:
       driver: {process: {command: [python, -m, db], namespace: vault}}
       health: {tcp: {address: "127.0.0.1:18002"}}
+      role: {command: {argv: [redis-cli, role], value: stdout}}
       metrics: {http: "http://127.0.0.1:18002/metrics"}
       chaos: {http: "http://127.0.0.1:18002/chaos"}
   links: {web-to-db: {from: web, to: db, port: 5432, listen: 15432}}
   groups: {fleet: {members: [web, db]}}
   volumes: {data: {service: db, path: /srv/data}}
   probes: {front: {http: {url: "http://127.0.0.1:18001/"}}}
+  workloads: {writers: {command: [python, -m, writers]}}
 """
 
 
@@ -152,6 +155,20 @@ def test_the_example_of_every_claim_is_right(kind: str) -> None:
 @pytest.mark.parametrize("text", [EXAMPLE, f"{TEMPLATE}---{SYSTEM}"], ids=["scenario", "template"])
 def test_the_examples_of_whole_documents_are_right(text: str) -> None:
     valid(text)
+
+
+def test_the_examples_of_words_are_right() -> None:
+    valid(ASSERTIONS)
+    valid(f"{scenario(claim=ASSERTED.strip().removeprefix('- '))}---\n{ASSERTIONS}---{SYSTEM}")
+
+
+def test_an_editor_shows_a_mistake_in_words_while_it_is_typed() -> None:
+    (words,) = documents(ASSERTIONS)
+
+    for part, wrong in (("type: event", "type: evnt"), ("type: string", "type: words"), ("claim:", "claims:")):
+        (mistaken,) = documents(ASSERTIONS.replace(part, wrong, 1))
+        assert mistakes(mistaken)
+    assert mistakes(words) == []
 
 
 def test_the_example_of_a_random_plan_is_right() -> None:

@@ -20,7 +20,7 @@ spec:
   services:
     web:
       driver: {{process: {{command: [python, {service}, "{port}"], ready_within: 5s, stop_signal: TERM, stop_grace: 1s}}}}
-      health: {{http: {{url: "http://127.0.0.1:{port}/"}}, every: 50ms, deadline: 500ms}}
+      health: {{http: {{url: "http://127.0.0.1:{port}/"}}, every: 50ms, deadline: 1500ms}}
   clock: scaled
   steady_state: {{settle: 5s, recover: 5s, stable: 100ms}}
 """
@@ -73,7 +73,7 @@ def folder(tmp_path: Path, unused_port: Callable[[], int]) -> Folder:
 
 @pytest.mark.long
 def test_a_folder_runs_in_the_order_of_names_and_ends_with_the_worst_verdict_and_one_junit_file(folder: Folder) -> None:
-    folder.add("b-fails", claim=NEVER_DOWN, tags="tiny, down")
+    folder.add("b-fails", claim=NEVER_DOWN, duration="1h", tags="tiny, down")
     folder.add("a-passes", duration="1h")
 
     code, out, err = folder.call("run", "suite", "--json", "--speed", "3600")

@@ -15,6 +15,8 @@ from bus.control import ControlClient, serve_control
 from bus.errors import NoAnswer, RequestRefused
 from bus.intake import Intake
 from bus.journal import Journal, Line
+from bus.keys import Keys
+from bus.share import Share
 from bus.subjects import Subjects, partition_of
 from bus.topology import Names, ensure_topology
 from messages.control import Rejected, SubmitRequest
@@ -43,15 +45,20 @@ class Bus:
         self.connection = connection
         self.journal = Journal(connection, Subjects(NAMESPACE), Names(NAMESPACE).runs, ServerClock())
         self.client = ControlClient(connection, self.journal.subjects, "ann")
+        self.keys = Keys(connection, Names(NAMESPACE).systems)
+        self.instances = Keys(connection, Names(NAMESPACE).instances)
+        self.ownership = Keys(connection, Names(NAMESPACE).ownership)
         self.lines: list[Line] = []
         self.acceptance = Acceptance({"tiny": TINY}, allow_systems=False)
 
     @asynccontextmanager
     async def taking(self) -> AsyncIterator[None]:
-        control = Control(self.connection, self.journal, self.acceptance)
+        control = Control(self.connection, self.journal, self.acceptance, self.keys)
+        share = Share.of_everything()
+        share.serving = share.owned
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(Intake(self.connection, self.journal, self.acceptance).run()),
+                tasks.create_task(Intake(self.connection, self.journal, self.acceptance, share).run()),
                 tasks.create_task(self.journal.follow(0, self.lines.append).run()),
             ]
             async with serve_control(self.connection, self.journal.subjects, "0.1.0", control.verbs()):
@@ -181,6 +188,39 @@ async def test_submit_answers_with_the_run_and_the_journal_says_who_asked(bus: B
     assert line.event.scenario.spec.phases[0].duration is not None
     assert line.event.scenario.spec.phases[0].duration.total_seconds() == 3
     assert [getattr(entry.event, "principal", "") for entry in asked] == ["ann"]
+
+
+async def test_a_rehearsal_is_accepted_as_one_and_so_is_its_rerun(bus: Bus) -> None:
+    async with bus.taking():
+        reply = await bus.client.submit(SubmitRequest(document=SCENARIO, rehearse=True))
+        await bus.accepted()
+        again = await bus.client.rerun(reply.run_id or "")
+        first, second = await bus.accepted(2)
+        listed = await bus.client.runs()
+
+    assert again.run_id == second.run
+    assert all(isinstance(line.event, RunAccepted) and line.event.rehearsal for line in (first, second))
+    assert [run.rehearsal for run in listed.runs] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("header", "rehearsal"), [({}, False), ({"Scenario-Rehearse": "True"}, True), ({"Scenario-Rehearse": "false"}, False)]
+)
+async def test_whoever_publishes_a_scenario_may_ask_for_a_rehearsal(bus: Bus, header: dict[str, str], rehearsal: bool) -> None:  # noqa: FBT001
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode(), headers=header)
+        (line,) = await bus.accepted()
+
+    assert isinstance(line.event, RunAccepted)
+    assert line.event.rehearsal is rehearsal
+
+
+async def test_who_asks_for_a_rehearsal_in_words_that_nobody_knows_gets_no_run(bus: Bus) -> None:
+    async with bus.taking():
+        await bus.connection.nc.publish(f"{NAMESPACE}.scenarios.alpha", SCENARIO.encode(), headers={"Scenario-Rehearse": "yes please"})
+        rejected = await bus.rejected()
+
+    assert "Scenario-Rehearse is neither true nor false" in rejected.findings[0].what
 
 
 async def test_submit_answers_with_every_mistake(bus: Bus) -> None:
@@ -329,3 +369,31 @@ def test_a_host_trusts_the_system_in_its_own_document_and_in_no_other() -> None:
     assert acceptance.check(own, "f", None, {}).system.name == "mine"
     with pytest.raises(DocumentErrors, match="System"):
         acceptance.check(own + "\n# another", "f", None, {})
+
+
+async def test_a_submitted_run_is_visible_until_somebody_takes_it_up_and_one_that_was_rejected_is_not(bus: Bus) -> None:
+    control = Control(bus.connection, bus.journal, bus.acceptance, bus.keys)
+    async with serve_control(bus.connection, bus.journal.subjects, "0.1.0", control.verbs()):
+        run = (await bus.client.submit(SubmitRequest(document=SCENARIO, file="quiet.yaml", key="free"))).run_id or ""
+        (listed,) = (await bus.client.runs()).runs
+        (shown,) = (await bus.client.runs(run)).runs
+        refused = [(await bus.client.abort(run)).error or "", (await bus.client.pause(run)).error or ""]
+        owner = await bus.instances.create("host", b"{}")
+        await bus.ownership.create("scheduler", json.dumps({str(partition_of("free")): "host"}).encode())
+        (owned,) = (await bus.client.runs()).runs
+    bus.acceptance = Acceptance({}, allow_systems=False)
+    async with bus.taking():
+        await bus.rejected()
+        while (await bus.client.runs()).runs:
+            await asyncio.sleep(0.01)
+
+    assert owner is not None
+    assert (listed.run_id, listed.stage, listed.scenario, listed.system) == (run, "submitted", "quiet.yaml", "free")
+    mine = partition_of("free")
+    assert (
+        listed.waits_for
+        == f"nobody has taken it up yet: partition {mine} has no owner, and waits for a host with --partitions {mine} or auto"
+    )
+    assert shown == listed
+    assert all("was only submitted" in why for why in refused)
+    assert owned.waits_for == "nobody has taken it up yet"

@@ -48,7 +48,7 @@ spec:
   services:
     one:
       driver: {{process: {{command: [python, {SERVICE}], env: {{PORT: "{port}"}}}}}}
-      health: {{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 300ms}}
+      health: {{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 1500ms}}
   steady_state: {{stable: 200ms}}
 """)
     return Plan(systems=load_systems(tmp_path), logs=tmp_path / "logs")
@@ -103,7 +103,7 @@ async def test_a_run_is_counted_with_its_phases_faults_claims_and_samples(server
     assert value(found, "runs_total", verdict="passed", reason="") == 1
     phases = {dict(labels)["phase_name"] for labels in found["scenario_duration_seconds_count"]}
     assert phases == {"settle", "chaos", "after", "recover"}
-    assert 0.6 <= value(found, "scenario_duration_seconds_sum", phase_name="chaos") < 3
+    assert 0.6 <= value(found, "scenario_duration_seconds_sum", phase_name="chaos") < 10
     assert value(found, "chaos_actions_total", service="one", action_type="kill", status="injected") == 1
     assert value(found, "chaos_actions_total", action_type="start", status="done") == 1
     assert value(found, "chaos_duration_seconds_count", action_type="kill") == 1

@@ -46,7 +46,7 @@ async def stub_at(address: str) -> AsyncIterator[health_pb2_grpc.HealthStub]:
 
 
 async def check(stub: health_pb2_grpc.HealthStub, service: str = "") -> str:
-    answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=2)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20)
     return str(NAMES[answer.status])
 
 
@@ -89,7 +89,7 @@ async def test_who_asks_gets_what_is_true_now(settings: Settings) -> None:
 
 async def test_all_names_are_listed_with_how_they_are(settings: Settings) -> None:
     async with grpc_endpoints(settings, Told(nats="ok", observer="ok", validator="restarting")) as address, stub_at(address) as stub:
-        answer = await stub.List(health_pb2.HealthListRequest(), timeout=2)
+        answer = await stub.List(health_pb2.HealthListRequest(), timeout=20)
 
     told = {name: NAMES[found.status] for name, found in answer.statuses.items()}
     assert told == {"": NOT_SERVING, "test-coordinator.observer": SERVING, "test-coordinator.validator": NOT_SERVING}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.errors import Unreachable
+from bus.errors import NameTaken, Unreachable
 from bus.server import Server
 from deploy.draining import drain, open_runs
-from deploy.host import Host, Plan, host
+from deploy.host import NEAR, Host, Plan, host
 from deploy.settings import read_settings
 from messages.control import SubmitRequest
 from messages.judgements import ReportPublished
@@ -67,7 +67,7 @@ async def test_a_host_whose_nats_is_away_says_so_when_it_cannot_end_its_runs(ser
             await asyncio.sleep(0.01)
 
         with pytest.raises(Unreachable, match="open runs could not be ended"):
-            await drain(running)
+            await drain(running, patience=0)
 
 
 async def long_run(running: Host) -> str:
@@ -104,10 +104,10 @@ async def test_a_host_whose_work_others_can_take_leaves_the_runs_to_them_and_the
         still_open = await open_runs(staying.journal)
         left_at_last = await drain(staying)
 
-        assert (left, aborting, still_open) == (set(), None, {run})
+        assert (left, aborting, set(still_open)) == (set(), None, {run})
         assert left_at_last == set()
         assert await verdict(staying, run) is Verdict.ABORTED
-        assert await staying.journal.open_runs() == []
+        assert await staying.journal.open_runs() == {}
 
 
 async def test_a_host_with_actors_that_nobody_else_has_ends_its_runs(server: Server, full: Plan) -> None:
@@ -153,3 +153,33 @@ async def test_of_two_hosts_that_leave_at_once_neither_counts_on_the_other(serve
             tasks.create_task(drain(two))
 
         assert await verdict(staying, run) is Verdict.ABORTED
+
+
+async def test_an_instance_whose_derived_name_another_one_has_is_refused_at_start_with_the_reason(server: Server) -> None:
+    plan = Plan(actors=("validator",))
+    async with host(read_settings(), server.url, plan) as first:
+        await first.ready()
+
+        with pytest.raises(NameTaken, match="its PostgreSQL schema would be test, which is that of the instance 'test-coordinator'"):
+            async with host(read_settings(service_instance_name="test", namespace="test-coordinator"), server.url, plan):
+                pytest.fail("it works")
+        async with host(read_settings(service_instance_name="Test-Coordinator"), server.url, plan) as second:
+            await second.ready()
+            assert {there.host for there in await first.everyone()} == {first.host_id, second.host_id}
+
+
+async def test_the_injector_and_the_observer_of_another_machine_stand_by(
+    server: Server, full: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (read_settings(service_instance_name=f"test-coordinator-Chaos{number}") for number in (1, 2))
+    async with host(one, server.url, full) as first:
+        await first.ready()
+        monkeypatch.setattr("deploy.host.this_machine", lambda: "another")
+        async with host(two, server.url, full) as second:
+            await second.ready()
+            async with asyncio.timeout(10):
+                while any(len(second.ownership.shares[actor].owned) != 8 for actor in ("scheduler", "validator", "reporter")):
+                    await asyncio.sleep(0.02)
+            owned = {actor: (len(first.ownership.shares[actor].owned), len(second.ownership.shares[actor].owned)) for actor in NEAR}
+
+    assert owned == {"chaos-injector": (16, 0), "observer": (16, 0)}

@@ -68,6 +68,8 @@ def test_what_the_command_line_says_goes_before_the_environment(monkeypatch: pyt
         ("ENVIRONMENT", "moon", "development, testing"),
         ("SERVICE_INSTANCE_NAME", "a b", "letters, digits"),
         ("NAMESPACE", "x.y", "letters, digits"),
+        ("REPLICAS", "2", "1, 3 or 5"),
+        ("REPLICAS", "many", "1, 3 or 5"),
     ],
 )
 def test_a_bad_setting_is_refused_with_its_name_its_value_and_what_is_right(

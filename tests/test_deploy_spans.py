@@ -7,6 +7,8 @@ from deploy.spans import RunTrace
 from messages.events import Recorded, RunEvent
 from messages.fault_events import ActionRefused, FaultArmed, FaultInjected, FaultReverted, FaultRevertFailed
 from messages.identity import Identity
+from messages.judgements import AssertionJudged
+from messages.rehearsal_events import FaultRehearsalEnded, FaultRehearsed
 from messages.run_events import (
     ActionExpired,
     ActionRequested,
@@ -101,6 +103,28 @@ def test_an_undo_that_was_given_up_is_an_error_of_the_fault_and_of_the_run() -> 
     assert (spans["action/kill/revert"].start, spans["action/kill/revert"].end) == (BEGIN + 5 * SECOND, BEGIN + 6 * SECOND)
     assert spans[ROOT].error == "not undone"
     assert spans[ROOT].attributes["verdict"] == "unsafe"
+
+
+def test_a_rehearsed_fault_is_told_as_one_by_the_scheduler_and_none_of_its_steps_was_there() -> None:
+    opened = AssertionOpened(assertion="seen", claim=SCENARIO.spec.assertions[0].model_copy(update={"during": "kill"}), opens=BEGIN)
+    passed = AssertionJudged(assertion="seen", verdict=Verdict.PASSED, reason=None, message="m", evidence=("e",), control="vacuous")
+
+    spans = told(
+        ACCEPTED.model_copy(update={"rehearsal": True}),
+        STARTED,
+        FaultRehearsed(fault_id="kill", phase="p", target="one", action=ACTION),
+        opened,
+        passed,
+        FaultRehearsalEnded(fault_id="kill", why="phase"),
+        finished(Verdict.INCONCLUSIVE),
+    )
+
+    fault = spans["action/kill"]
+    assert (fault.name, fault.actor, fault.parent) == ("rehearsed fault kill one", "scheduler", stage_key("p"))
+    assert (fault.start, fault.end) == (BEGIN + 2 * SECOND, BEGIN + 5 * SECOND)
+    assert (fault.attributes["rehearsed"], fault.moments, fault.error) == (True, (), None)
+    assert not [key for key in spans if key.startswith("action/kill/")]
+    assert (spans[ROOT].attributes["rehearsal"], spans["assertion/seen"].attributes["control"]) == (True, "vacuous")
 
 
 def test_a_fault_that_was_never_seen_gone_ends_with_its_undo_when_the_run_is_over() -> None:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,13 +10,14 @@ import pytest
 from bus.actor import Actor, Subscription
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.handling import NoMetrics
 from bus.journal import Journal
 from bus.keys import Keys
-from bus.runtime import NoMetrics
+from bus.membership import Member, Membership
+from bus.ownership import EVERYTHING
 from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
-from deploy import presence
-from deploy.presence import Presence, announce, can_take, who_is_there
+from deploy.presence import Presence, stranded, who_is_there
 from deploy.supervision import Supervisor, Ward, persist
 from messages.ids import new_run_id
 from messages.run_events import RunAccepted
@@ -60,7 +61,7 @@ async def test_an_actor_that_crashes_comes_back_and_the_others_do_not_notice(con
     supervisor = Supervisor(journal, NoMetrics(), {"idle": lambda: make(Idle), "crashing": lambda: make(Crashing)})
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(supervisor.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             for ward in supervisor.wards.values():
                 await ward.up.wait()
         task.cancel()
@@ -100,7 +101,7 @@ async def test_who_crashed_is_not_fed_any_more(connection: Connection) -> None:
     supervisor = Supervisor(journal, NoMetrics(), {"idle": Witness, "told": Told})
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(supervisor.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             for ward in supervisor.wards.values():
                 await ward.up.wait()
             await journal.write(0, new_run_id(datetime.now(UTC)), "scheduler", accepted(), None, None)  # noqa: TID251
@@ -145,14 +146,18 @@ async def test_work_that_fails_is_done_again() -> None:
     assert calls == ["starting", "restarting"]
 
 
+async def announce(connection: Connection, describe: Callable[[], Member]) -> None:
+    await Membership(connection, Subjects("ns"), Keys(connection, Names("ns").instances), "one.h1", describe).run()
+
+
 async def test_who_is_there_is_told_at_once_and_who_leaves_is_gone(connection: Connection) -> None:
     await ensure_topology(connection.js, "ns")
     keys = Keys(connection, Names("ns").instances)
     here = Presence(host="h1", instance="one", version="0.1.0", http=None, actors={"validator": "ready"}, checks={})
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(announce(keys, "one.h1", lambda: here))
-        async with asyncio.timeout(5):
+        task = tasks.create_task(announce(connection, lambda: here))
+        async with asyncio.timeout(20):
             while not (found := await who_is_there(keys)):
                 pass
         task.cancel()
@@ -162,9 +167,8 @@ async def test_who_is_there_is_told_at_once_and_who_leaves_is_gone(connection: C
     assert left == []
 
 
-async def test_a_lease_that_the_bus_refuses_is_asked_for_again(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lease_that_the_bus_refuses_is_asked_for_again(connection: Connection) -> None:
     await ensure_topology(connection.js, "ns")
-    monkeypatch.setattr(presence, "RENEW", 0.1)
     keys = Keys(connection, Names("ns").instances)
     config = (await connection.js.stream_info("KV_ns-instances")).config
     await connection.js.update_stream(replace(config, max_bytes=1))
@@ -175,8 +179,8 @@ async def test_a_lease_that_the_bus_refuses_is_asked_for_again(connection: Conne
         return of_host("h1", validator="ready")
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(announce(keys, "one.h1", describe))
-        async with asyncio.timeout(5):
+        task = tasks.create_task(announce(connection, describe))
+        async with asyncio.timeout(20):
             await described.wait()
             refused = await who_is_there(keys)
             await connection.js.update_stream(config)
@@ -190,12 +194,12 @@ async def test_a_lease_that_the_bus_refuses_is_asked_for_again(connection: Conne
 
 async def test_who_is_there_is_told_though_a_lease_is_renewed_all_the_time(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     await ensure_topology(connection.js, "ns")
-    monkeypatch.setattr(presence, "RENEW", 0.05)
+    monkeypatch.setattr("bus.membership.RENEW", 0.05)
     keys = Keys(connection, Names("ns").instances)
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(announce(keys, "one.h1", lambda: of_host("h1", validator="ready")))
-        async with asyncio.timeout(5):
+        task = tasks.create_task(announce(connection, lambda: of_host("h1", validator="ready")))
+        async with asyncio.timeout(20):
             while not (found := await who_is_there(keys)):
                 pass
         task.cancel()
@@ -203,8 +207,15 @@ async def test_who_is_there_is_told_though_a_lease_is_renewed_all_the_time(conne
     assert [host.host for host in found] == ["h1"]
 
 
-def of_host(host: str, machine: str = "m", **actors: str) -> Presence:
-    return Presence(host=host, instance="one", version="0.1.0", machine=machine, http=None, actors=actors, checks={})
+def of_host(host: str, machine: str = "m", numbers: str = "auto", **actors: str) -> Presence:
+    """It asks for these partitions; which it owns is not looked at."""
+    offers = dict.fromkeys(actors, numbers)
+    return Presence(host=host, instance="one", version="0.1.0", machine=machine, http=None, actors=actors, checks={}, offers=offers)
+
+
+def leaving(**partitions: str) -> Presence:
+    """A host that owns these partitions, by actor."""
+    return of_host("a", **dict.fromkeys(partitions, "stopping")).model_copy(update={"partitions": partitions})
 
 
 @pytest.mark.parametrize(
@@ -221,6 +232,37 @@ def of_host(host: str, machine: str = "m", **actors: str) -> Presence:
     ],
 )
 def test_others_take_the_work_of_a_host_if_they_have_all_of_its_actors(others: list[Presence], *, can: bool) -> None:
-    mine = of_host("a", reporter="stopping", injector="stopping")
+    mine = leaving(reporter="0-15", injector="0-15")
 
-    assert can_take(mine, others, near=("injector",)) is can
+    assert stranded(mine, others, near=("injector",)) == (frozenset() if can else EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("others", "alone"),
+    [
+        pytest.param([of_host("b", numbers="8-15", reporter="ready", injector="ready")], range(8), id="another has others"),
+        pytest.param([of_host("b", numbers="0-7", reporter="ready", injector="ready")], (), id="one stands by"),
+        pytest.param([of_host("b", numbers="0-5,9", reporter="ready", injector="ready")], (6, 7), id="one stands by for some"),
+        pytest.param(
+            [of_host("b", numbers="0-3", reporter="ready"), of_host("c", numbers="4-7", reporter="ready", injector="ready")],
+            range(4),
+            id="two stand by for some",
+        ),
+        pytest.param([of_host("b", numbers="0-7", reporter="ready", injector="stopping")], range(8), id="who stands by is leaving"),
+    ],
+)
+def test_partitions_that_nobody_else_asks_for_are_left_to_nobody(others: list[Presence], alone: Collection[int]) -> None:
+    mine = leaving(reporter="0-7", injector="0-7")
+
+    assert stranded(mine, others, near=("injector",)) == set(alone)
+
+
+def test_of_an_actor_that_covers_everything_any_other_host_takes_what_is_left() -> None:
+    others = [of_host("b", numbers="0-7", reporter="ready", injector="ready")]
+    mine = leaving(reporter="0-7", injector="0-15")
+
+    assert stranded(mine, others, near=("injector",), covered=("injector",)) == frozenset()
+
+
+def test_a_host_that_owns_nothing_is_missed_by_nobody() -> None:
+    assert stranded(leaving(reporter="", injector=""), [], near=()) == frozenset()

@@ -64,7 +64,7 @@ spec:
   services:
     one:
       driver: {{process: {{command: [python, {SERVICE}], env: {{PORT: "{port}"}}}}}}
-      health: {{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 300ms}}
+      health: {{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 1500ms}}
   steady_state: {{stable: 200ms}}
 """
 
@@ -253,7 +253,7 @@ async def test_without_a_collector_that_answers_a_run_passes_all_the_same_and_it
     finished = next(line.event for line in lines if isinstance(line.event, RunFinished))
     assert finished.verdict is Verdict.PASSED, finished
     assert process.returncode == 0
-    assert took < 8
+    assert took < 20
     assert log.count("traces.unexported") == 1
     assert "traces.lost" in log
     assert "Traceback" not in log
@@ -298,7 +298,7 @@ async def test_a_collector_that_takes_the_connection_and_never_answers_holds_nob
             before = clock()
         took = clock() - before
 
-    assert FLUSH_LIMIT - 0.1 < took < FLUSH_LIMIT + 1
+    assert FLUSH_LIMIT - 0.1 < took < FLUSH_LIMIT + 4
     assert (counted.exported, counted.lost) == (0, 1)
 
 

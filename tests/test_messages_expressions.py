@@ -59,12 +59,12 @@ TOO_COSTLY = {
 
 @pytest.mark.parametrize("source", TOO_COSTLY.values(), ids=TOO_COSTLY.keys())
 def test_an_expression_that_could_cost_too_much_is_refused_at_once(source: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
 
     with pytest.raises(ExpressionError):
         Expression(source)
 
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_what_is_cheap_is_taken(source: str) -> None:
 )
 def test_what_would_take_long_on_these_values_is_refused_before(source: str, data: dict[str, Any]) -> None:
     expression, values = Expression(source), bindings(**data)
-    start = time.perf_counter()
+    start = time.thread_time()
 
     with pytest.raises(ExpressionError):
         expression.evaluate(values)
 
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_what_would_take_long_on_these_values_is_refused_before(source: str, dat
 )
 def test_what_is_taken_is_quick(source: str, data: dict[str, Any]) -> None:
     values = bindings(**data)
-    start = time.perf_counter()
+    start = time.thread_time()
 
     assert Expression(source).holds(values) is True
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -112,3 +112,8 @@ def test_each_verdict_has_its_exit_code_and_each_reason_its_hint() -> None:
         "unsafe": 5,
     }
     assert set(HINTS) == set(Reason)
+
+
+def test_the_hint_of_a_timeout_is_true_of_a_gates_and_that_of_an_end_of_a_guards() -> None:
+    assert "gate" in HINTS[Reason.TIMEOUT]
+    assert "Someone" not in HINTS[Reason.CANCELLED]

@@ -12,7 +12,7 @@ from actors.observer.operations import LONGEST, Lines, Operations, operation_of
 from actors.observer.source import Reach
 from actors.observer.summaries import Sampled, Summaries
 from messages.histogram import Histogram
-from messages.observations import OperationsSeen
+from messages.observations import OperationsSeen, ProbeSummary
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -135,6 +135,67 @@ def test_latencies_are_kept_where_they_are_wanted() -> None:
     assert summary.latency is not None
     assert (summary.failed, summary.latency.count) == (1, 10)
     assert summary.latency.quantile(1.0) == Histogram.of([timedelta(seconds=1)]).quantile(1.0)
+
+
+def tick(start: float, took: float, *, ok: bool = True) -> Sampled:
+    span = timedelta(seconds=took)
+    return Sampled(at(start), ok=ok, missed=False, took=span, latency=span)
+
+
+def moments(seen: ProbeSummary | OperationsSeen) -> tuple[float | None, float | None, float] | None:
+    """When it saw the first and the last success, in seconds from the epoch, and the longest time between two."""
+    said = seen.successes
+    if said is None:
+        return None
+    first, last = (None if o is None else round((seen.start + o - EPOCH).total_seconds(), 6) for o in (said.first, said.last))
+    return first, last, said.longest.total_seconds()
+
+
+def test_a_good_answer_counts_when_it_came_whatever_second_it_was_asked_in() -> None:
+    """Who is halted for two seconds and then answers all at once was out for two seconds, though nothing failed."""
+    summaries = Summaries("quote", at(0))
+    for start in (0.1, 0.4, 0.9):
+        summaries.add(tick(start, 0.05))
+    for start in (1.4, 1.9, 2.4, 2.9):
+        summaries.add(tick(start, 3.0 - start if start < 2.9 else 0.05))
+
+    found = summaries.through(at(4), [at(3)])
+
+    assert [(s.start, s.end, s.ok) for s in found] == [(at(0), at(1), 3), (at(1), at(2), 2), (at(2), at(3), 2), (at(3), at(4), 0)]
+    assert [moments(s) for s in found] == [(0.15, 0.95, 0.5), (None, None, 0.0), (2.95, 2.95, 0.0), (3.0, 3.0, 0.0)]
+
+
+def test_what_failed_is_no_success_and_health_keeps_none() -> None:
+    quote, health = Summaries("quote", at(0)), Summaries("a", at(0))
+    for tenth in range(10):
+        quote.add(tick(tenth / 10, 0.01, ok=tenth in {2, 7}))
+        health.add(Sampled(at(tenth / 10), ok=True, missed=False, took=timedelta()))
+
+    assert moments(quote.through(at(1), [])[0]) == (0.21, 0.71, 0.5)
+    assert health.through(at(1), [])[0].successes is None
+
+
+def test_a_success_in_a_stretch_that_no_summary_covers_is_told_by_none() -> None:
+    summaries = Summaries("quote", at(0))
+    summaries.add(tick(0.9, 1.5))
+    summaries.leave_out(at(1), at(5))
+    summaries.add(tick(5.1, 0.1))
+
+    found = summaries.through(at(6), [])
+
+    assert [(s.start, moments(s)) for s in found] == [(at(0), (None, None, 0.0)), (at(5), (5.2, 5.2, 0.0))]
+
+
+def test_operations_tell_when_they_succeeded_and_late_ones_at_the_first_instant_that_is_untold() -> None:
+    operations = Operations("writers", at(0))
+    for when, outcome in ((0.1, "ok"), (0.3, "unknown"), (0.5, "failed"), (0.8, "ok"), (2.0, "failed")):
+        operations.add(at(when), 0, operation_of(line(outcome)))
+    first = operations.through(at(5), [], 100)
+    operations.add(at(1.5), 100, operation_of(line()))
+    second = operations.through(at(9), [], 150)
+
+    assert [moments(s) for s in first] == [(0.1, 0.8, 0.7), (None, None, 0.0)]
+    assert [moments(s) for s in second] == [(3.0, 3.0, 0.0)]
 
 
 @given(st.lists(st.integers(1, 10_000_000), min_size=1), st.floats(0.01, 1))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -59,6 +60,15 @@ def test_the_first_sample_and_each_change_after_it_are_transitions() -> None:
     found = [transitions.see(tick(n * 0.2, ok=ok)) for n, ok in enumerate((True, True, False, False, True))]
 
     assert [change and (change.up, round(change.at, 2)) for change in found] == [(True, 0.01), None, (False, 0.4), None, (True, 0.81)]
+
+
+def test_what_could_not_be_asked_is_another_bad_answer_and_a_change() -> None:
+    transitions = Transitions(EVERY, MAX_GAP)
+    kinds = ((False, False), (False, False), (False, True), (False, False), (True, True))
+
+    found = [transitions.see(replace(tick(n * 0.2, ok=ok), asked=asked)) for n, (ok, asked) in enumerate(kinds)]
+
+    assert [change and (change.up, change.asked) for change in found] == [(False, False), None, (False, True), (False, False), (True, True)]
 
 
 def test_a_tick_that_was_not_sent_says_nothing_of_the_service() -> None:

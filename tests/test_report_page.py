@@ -1,12 +1,12 @@
 """The page in a real Chromium: what a reader sees first, and that it keeps to itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from actors.reporter import render
-from tests.chromium import PROGRAM, Page, stored, tab
+from tests.chromium import PROGRAM, Page, browser, stored, tab
 from tests.test_reports import JOURNALS, report_of
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(PROGRAM is None, reason="no chromium here; apt-get install chromium")]
@@ -18,9 +18,15 @@ WHOLE = """(element => {
 SHOWN = "[...document.querySelectorAll('svg.line')].filter(s => s.getBoundingClientRect().height > 0).length"
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[str]:
+    with browser() as host:
+        yield host
+
+
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with tab() as opened:
+async def page(chromium: str) -> AsyncIterator[Page]:
+    async with tab(chromium) as opened:
         yield opened
 
 

@@ -1,5 +1,6 @@
 """The reporter at work: what it stores and publishes."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,12 @@ import pytest
 from actors.reporter import Reporter, render
 from bus.connection import Connection
 from bus.objects import ObjectStore
+from bus.server import Server
+from bus.topology import Names, ensure_topology
+from deploy.host import Plan, host
+from deploy.settings import read_settings
 from messages.events import Recorded, RunEvent
+from messages.fault_events import HandlerFailed
 from messages.judgements import ReportPublished
 from messages.run_events import RunAccepted, RunFinished
 from messages.scenario import Scenario
@@ -18,6 +24,12 @@ from runs.report import ReportFold
 
 RUN = "019f0c3e-2b1a-7c44-9d7e-5a41c0ffee02"
 FINISHED = RunFinished(verdict=Verdict.ABORTED, reason=Reason.CANCELLED, message="ended by bob", cause=None, hint=None, position=1)
+
+SCENARIO = Scenario.model_validate_json("""{"metadata": {"name": "s"}, "spec": {"system": "y", "phases": [
+  {"name": "chaos", "duration": "5s", "actions": [{"id": "f", "target": "a", "action": "kill"}]}]}}""")
+SYSTEM = System.model_validate_json("""{"metadata": {"name": "y"}, "spec": {"services": {"a": {
+  "driver": {"process": {"command": ["a"]}}, "health": {"tcp": {"address": "h:1"}}}}}}""")
+ACCEPTED = RunAccepted(key="k", scenario=SCENARIO, system=SYSTEM, submitted=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -34,12 +46,7 @@ class Finished:
     def __init__(self) -> None:
         self.view = ReportFold(RUN)
         self.sequence = 0
-        scenario = Scenario.model_validate_json("""{"metadata": {"name": "s"}, "spec": {"system": "y", "phases": [
-          {"name": "chaos", "duration": "5s", "actions": [{"id": "f", "target": "a", "action": "kill"}]}]}}""")
-        system = System.model_validate_json("""{"metadata": {"name": "y"}, "spec": {"services": {"a": {
-          "driver": {"process": {"command": ["a"]}}, "health": {"tcp": {"address": "h:1"}}}}}}""")
-        begin = datetime(2026, 1, 1, tzinfo=UTC)
-        self.add(RunAccepted(key="k", scenario=scenario, system=system, submitted=begin))
+        self.add(ACCEPTED)
         self.add(FINISHED)
 
     def add(self, event: RunEvent) -> None:
@@ -70,6 +77,25 @@ async def test_a_published_report_is_left_alone(store: ObjectStore) -> None:
     run.add(event)
 
     assert await published(Reporter(store), run) == []
+
+
+async def test_a_report_that_could_not_be_stored_for_a_while_comes_when_it_can(
+    server: Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.handling.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("bus.runtime._LINGER", 0.02)
+    monkeypatch.setattr("bus.runtime._REPORTED", 0.02)
+    async with host(read_settings(namespace="ns"), server.url, Plan(actors=("reporter",))) as running:
+        await running.ready()
+        await connection.js.delete_stream(f"OBJ_{Names('ns').reports}")
+        for event in (ACCEPTED, FINISHED):
+            await running.journal.write(0, RUN, "scheduler", event, None, None)
+        async with asyncio.timeout(10):
+            while await running.journal.find(RUN, "reporter", "dead-letter", HandlerFailed) is None:
+                await asyncio.sleep(0.02)
+            await ensure_topology(connection.js, "ns")
+            while await running.journal.find(RUN, "reporter", "run", ReportPublished) is None:
+                await asyncio.sleep(0.02)
 
 
 async def test_two_reporters_store_the_same_bytes(store: ObjectStore) -> None:

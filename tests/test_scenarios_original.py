@@ -172,9 +172,24 @@ def test_a_rollback_that_is_not_for_failures_is_not_done() -> None:
 
 
 def test_criteria_that_every_verdict_implies_are_no_claims_and_the_others_are() -> None:
-    claims = load().scenario.spec.assertions
+    more = DISRUPTION.replace("    - system_recovered_within_sla", "    - system_recovered_within_sla\n    - nobody_slept_badly")
 
-    assert [(claim.id, claim.type) for claim in claims] == [("risk_system_correctly_identified_all_breaches", "unsupported")]
+    claims = load(more).scenario.spec.assertions
+
+    assert load().scenario.spec.assertions == ()
+    assert [(claim.id, claim.type) for claim in claims] == [("nobody_slept_badly", "unsupported")]
+
+
+def test_that_all_breaches_were_identified_is_implied_by_the_assertions_about_them_and_nobody_can_say_it_without_any() -> None:
+    text = DISRUPTION.replace(
+        "type: risk_alert\n          expect: alert_generated", "type: trading_impact\n          expect: degraded_performance"
+    )
+    text = text.replace("            alert_type: execution_latency\n            severity: high", "            min_latency_ms: 400")
+
+    (claim,) = load(text).scenario.spec.assertions
+
+    assert (claim.id, claim.type) == ("risk_system_correctly_identified_all_breaches", "unsupported")
+    assert "no assertion of the document names a breach" in claim.summary()
 
 
 @pytest.mark.parametrize(
@@ -224,7 +239,7 @@ def test_every_expectation_of_the_field_loads(pair: tuple[str, str]) -> None:
     claim = load(text).scenario.spec.phases[0].assertions[0]
 
     assert claim.within == timedelta(seconds=30)
-    assert (claim.type == "unsupported") is (EXPECTATIONS[pair] is None)
+    assert (claim.type == "unsupported") is (pair == ("audit_correlation", "events_correlated"))
     assert claim.summary() == "/".join(pair)
 
 

@@ -41,6 +41,8 @@ def told(text: str) -> list[str]:
         ("http://127.0.0.1:18002/", "ftp://x", "15:28: 'ftp://x' cannot stand here; a URL, like"),
         ('18002/"', '18002/", expect: "status =="', "15:63: not an expression that can be used"),
         ('18002/"', '18002/", expect: "code == 200"', "15:63: there is no variable 'code' in this expression"),
+        ('["shop.events.>"]', '[]\n  prometheus: {http: "http://:80"}', "6:22: 'http://:80' has no host"),
+        ('["shop.events.>"]', '[]\n  prometheus: {htp: "http://h:80"}', "6:16: unknown key 'htp'; did you mean 'http'?"),
         ('"shop.events.>"', '"shop events"', "5:12: 'shop events' is not a subject"),
         ('"shop.events.>"', '"shop..a"', "5:12: 'shop..a' is not a subject"),
         ('"shop.events.>"', '"shop.>.a"', "5:12: 'shop.>.a' has a wildcard in the wrong place"),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.scheduler.decide import decide, start
+from messages.control import Hold
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
     ActionDone,
@@ -69,14 +70,22 @@ KILL = """{"name": "chaos", "actions": [{"id": "kill", "target": "engine", "acti
 class Play:
     """A run in which every request is answered at once, in the way the test says."""
 
-    def __init__(self, document: Scenario, answers: Iterable[Callable[["Play", RunEvent], Iterable[tuple[str, RunEvent]]]]) -> None:
+    def __init__(
+        self,
+        document: Scenario,
+        answers: Iterable[Callable[["Play", RunEvent], Iterable[tuple[str, RunEvent]]]],
+        *,
+        rehearsal: bool = False,
+    ) -> None:
         self.state = RunState("r")
         self.now = BEGIN
         self.journal: list[Recorded[RunEvent]] = []
         self.answers = tuple(answers)
         self.at: dict[timedelta, list[RunEvent]] = {}
+        self.hold: Hold | None = None
+        self.holds: dict[timedelta, Hold | None] = {}
         self.add("control", SubmitRequested(principal="me"))
-        self.add("scheduler", RunAccepted(key="k", scenario=document, system=SYSTEM, submitted=BEGIN))
+        self.add("scheduler", RunAccepted(key="k", scenario=document, system=SYSTEM, submitted=BEGIN, rehearsal=rehearsal))
 
     def add(self, actor: str, event: RunEvent) -> None:
         self.now += MS
@@ -88,7 +97,7 @@ class Play:
     def run(self) -> RunFinished:
         for _ in range(500):
             self._due()
-            decision = decide(self.state, self.now)
+            decision = decide(self.state, self.now, self.hold)
             if decision.wants_system:
                 self.store(start(self.state))
             elif decision.events:
@@ -96,7 +105,7 @@ class Play:
             elif self.state.finished is not None:
                 return self.state.finished
             else:
-                waits = [*([decision.wake] if decision.wake else []), *(BEGIN + at for at in self.at)]
+                waits = [*([decision.wake] if decision.wake else []), *(BEGIN + at for at in (*self.at, *self.holds))]
                 assert waits, f"stuck after {self.kinds()[-5:]}"
                 self.now = max(self.now, min(waits))
         raise AssertionError(self.kinds()[-20:])
@@ -105,6 +114,8 @@ class Play:
         for at in [a for a in self.at if BEGIN + a <= self.now]:
             for event in self.at.pop(at):
                 self.add("control", event)
+        for at in [a for a in self.holds if BEGIN + a <= self.now]:
+            self.hold = self.holds.pop(at)
 
     def store(self, events: list[RunEvent]) -> None:
         for event in events:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.scheduler.systems import Systems
+from actors.scheduler.systems import Systems, place_of_group
 from bus.connection import Connection
 from bus.keys import Keys
 from bus.topology import Names, ensure_topology
@@ -104,6 +104,73 @@ async def test_a_finished_run_that_nobody_took_out_is_in_no_ones_way(hosts: Host
     hosts.finished.add("dead")
 
     assert await hosts.there.take("shop", "b", shared=False) is None
+
+
+async def test_a_group_has_as_many_places_as_the_run_that_asks_says(hosts: Hosts) -> None:
+    group = place_of_group("nightly")
+    taken = [await hosts.here.enter(group, "a", 2), await hosts.there.enter(group, "b", 2)]
+
+    assert taken == [[], []]
+    assert await hosts.here.enter(group, "c", 2) == ["a", "b"]
+    assert await hosts.here.enter(group, "a", 2) == []
+    assert await hosts.there.enter(group, "c", 3) == []
+    assert await hosts.there.enter(group, "d", 3) == ["a", "b", "c"]
+
+
+async def test_a_groups_limit_holds_though_two_hosts_write_at_once(hosts: Hosts) -> None:
+    group, full = place_of_group("nightly"), []
+
+    async def enter(systems: Systems, run: str) -> None:
+        if await systems.enter(group, run, 5):
+            full.append(run)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(20):
+            tasks.create_task(enter((hosts.here, hosts.there)[number % 2], f"run-{number}"))
+    held = await hosts.keys.get(group)
+
+    assert held is not None
+    assert len(held.value.split()[1:]) == 5
+    assert len(full) == 15
+
+
+async def test_a_finished_run_that_nobody_took_out_of_its_group_takes_no_place_there(hosts: Hosts) -> None:
+    group = place_of_group("nightly")
+    await hosts.here.enter(group, "dead", 1)
+    hosts.finished.add("dead")
+
+    assert await hosts.there.enter(group, "b", 1) == []
+    assert await hosts.here.enter(group, "c", 1) == ["b"]
+
+
+async def test_the_last_one_frees_a_group(hosts: Hosts) -> None:
+    group = place_of_group("nightly")
+    await hosts.here.enter(group, "a", 2)
+    await hosts.there.enter(group, "b", 2)
+
+    await hosts.there.leave(group, "a")
+    await hosts.here.leave(group, "b")
+
+    assert await hosts.keys.get(group) is None
+
+
+async def test_a_place_in_doubt_is_read_before_it_is_counted_on(hosts: Hosts) -> None:
+    group = place_of_group("nightly")
+    await hosts.here.enter(group, "a", 1)
+    await hosts.there.leave(group, "a")
+
+    hosts.here.doubt(group)
+
+    assert await hosts.here.enter(group, "a", 1) == []
+    assert await hosts.keys.get(group) is not None
+
+
+async def test_a_run_that_need_not_wait_costs_one_look_and_one_write(hosts: Hosts, connection: Connection) -> None:
+    before = connection.nc.stats["out_msgs"]
+
+    await hosts.here.take("shop", "a", shared=False)
+
+    assert connection.nc.stats["out_msgs"] - before <= 2
 
 
 async def test_leaving_twice_or_without_having_it_takes_nothing_from_others(hosts: Hosts) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
@@ -94,9 +95,12 @@ def test_a_fault_that_was_armed_and_never_injected_is_no_pass() -> None:
     assert (finished.verdict, finished.reason) == (Verdict.INCONCLUSIVE, Reason.NO_EFFECT)
 
 
-def test_a_fault_that_ended_with_its_lease_before_its_time_is_no_pass() -> None:
+@pytest.mark.parametrize(
+    ("by", "told"), [("lease", "kill ended with its lease"), ("itself", "kill ended before its time, and nobody of this run ended it")]
+)
+def test_a_fault_that_ended_before_its_time_is_no_pass(by: Literal["lease", "itself"], told: str) -> None:
     def left_alone(play: Play, event: RunEvent) -> Reply:
-        lapsed = FaultReverted(fault_id="kill", took=MS, ago=MS, by="lease")
+        lapsed = FaultReverted(fault_id="kill", took=MS, ago=MS, by=by)
         gone = FaultGone(fault_id="kill", restored_by="undo", ago=MS)
         after = [("chaos-injector", lapsed), ("chaos-injector", gone)] if isinstance(event, ActionRequested) else []
         return [*injector(play, event), *after]
@@ -105,7 +109,7 @@ def test_a_fault_that_ended_with_its_lease_before_its_time_is_no_pass() -> None:
     finished = Play(scenario(phase(one)), [left_alone, validator()]).run()
 
     assert (finished.verdict, finished.reason) == (Verdict.INCONCLUSIVE, Reason.GAP)
-    assert "kill ended with its lease" in finished.message
+    assert told in finished.message
 
 
 def observed(play: Play, event: RunEvent) -> Reply:

@@ -3,6 +3,7 @@ import errno
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,18 +26,26 @@ sys.stdin.read()
 """
 
 
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A small file system over the folder."""
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "chaos-test", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""
     folder = tmp_path / "volume"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "chaos-test", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(folder, "1m"):
+        yield folder
 
 
 def write(folder: Path, size: int) -> int:
@@ -100,6 +109,15 @@ async def test_the_undo_works_after_its_injector_was_killed_and_as_often_as_one_
     await disk.undo(again)
     assert write(volume, BLOCK) == 0
     assert list(fillers(str(volume))) == []
+
+
+async def test_a_file_system_that_was_mounted_over_the_volume_since_is_not_filled(volume: Path) -> None:
+    disk = DiskFaults()
+    undo = await disk.undo_of(DiskFull(), str(volume), run=RUN, fault="full")
+    with mounted(volume, "1m"):
+        with pytest.raises(VolumeRefused, match="is not the file system any more that was to be filled"):
+            await disk.inject(undo)
+        assert list(volume.iterdir()) == []
 
 
 async def test_files_of_others_stay(volume: Path) -> None:

@@ -1,6 +1,5 @@
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +14,11 @@ from targets.effects import saw_effect, saw_normal
 from targets.find import tagged_processes, tags_of
 from targets.health import HealthProber
 from targets.process import ProcessDriver
+from tests.ports import free_port
 
 GRACE = timedelta(seconds=5)
 SOON = timedelta(seconds=5)
-SHORTLY = timedelta(milliseconds=300)
+SHORTLY = timedelta(milliseconds=800)
 SERVER = """
 import socket, sys
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -37,10 +37,9 @@ class Target:
         self.driver = driver
         self.prober = prober
         self.tags = tags_of(run, "engine")
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        port = free_port()
         self.server = ("python", "-S", "-c", SERVER, str(port))
-        self.healthy = Health(http=HttpCheck(url=f"http://127.0.0.1:{port}/"), deadline=timedelta(milliseconds=100))
+        self.healthy = Health(http=HttpCheck(url=f"http://127.0.0.1:{port}/"), deadline=timedelta(milliseconds=500))
         self.now: Identity | None = None
 
     async def start(self, *command: str, health: Health | None) -> Identity:
@@ -119,7 +118,7 @@ async def test_a_paused_service_runs_out_of_time_and_answers_when_resumed(target
     seen = await saw_effect("pause", before, target.service, target.prober, current=lambda: before, within=SOON)
     await target.driver.resume(before)
 
-    assert seen == "health ran out of time (http: no answer within 100ms)"
+    assert seen == "health ran out of time (http: no answer within 500ms)"
     assert await saw_normal(target.service, target.prober, current=lambda: before, within=SOON)
 
 

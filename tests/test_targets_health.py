@@ -1,6 +1,6 @@
 import asyncio
 import os
-import socket
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -15,6 +15,7 @@ from messages.checks import CommandCheck, GrpcCheck, Health, HttpCheck, TcpCheck
 from targets.health import HealthProber, process_sample
 from targets.identity import identify, live_processes
 from targets.polling import until
+from tests.ports import free_port
 
 SHORT = timedelta(milliseconds=100)
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -69,8 +70,7 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 def refusing() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 @asynccontextmanager
@@ -144,7 +144,7 @@ async def test_a_server_that_never_answers_runs_out_of_time_and_is_let_go(prober
 
         await closed.wait()
     assert (sample.ok, sample.check, sample.error) == (False, kind, "no answer within 100ms")
-    assert SHORT <= sample.took < 3 * SHORT
+    assert SHORT <= sample.took < checks[kind].deadline
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def with_marker(marker: str) -> list[int]:
 
 
 async def test_a_command_is_ended_at_its_deadline_with_all_that_it_started(prober: HealthProber) -> None:
-    marker = f"7{os.getpid()}"
+    marker = f"7000.{uuid.uuid4().int}"
     health = Health(command=CommandCheck(argv=("sh", "-c", f"sleep {marker} & sleep {marker} & wait")))
 
     sample = await prober.check(health, deadline=SHORT)
@@ -251,7 +251,7 @@ async def test_a_command_is_ended_at_its_deadline_with_all_that_it_started(probe
 
 
 async def test_a_cancelled_command_check_leaves_no_process(prober: HealthProber) -> None:
-    marker = f"8{os.getpid()}"
+    marker = f"8000.{uuid.uuid4().int}"
     health = Health(command=CommandCheck(argv=("sleep", marker)))
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:

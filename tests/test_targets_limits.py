@@ -302,7 +302,7 @@ async def test_another_process_with_the_same_pid_is_not_touched(worker: Worker, 
 async def test_a_busy_service_gets_the_cpu_time_that_it_is_left_and_all_of_it_after_the_undo(worker: Worker, run: str) -> None:
     limits = GroupLimits()
     free = worker.spun()
-    undo = await limits.undo_of(LimitCpu(cores=0.1), worker.identity, run=run, fault="c")
+    undo = await limits.undo_of(LimitCpu(cores=0.05), worker.identity, run=run, fault="c")
     home = home_of("cpu", worker.identity.pid)
 
     await limits.inject(undo)
@@ -313,7 +313,7 @@ async def test_a_busy_service_gets_the_cpu_time_that_it_is_left_and_all_of_it_af
     seen = await limits.effect(undo, SOON)
     assert held < free / 2
     assert seen is not None
-    assert "of 0.1 cores" in seen
+    assert "of 0.05 cores" in seen
     assert not await limits.normal(undo)
 
     await limits.undo(undo)

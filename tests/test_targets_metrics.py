@@ -11,7 +11,7 @@ from messages.claims.selector import parse_selector
 from targets.health import HealthProber
 from targets.metrics_check import MOST, Scraped, select
 
-SOON = timedelta(milliseconds=300)
+SOON, SHORT = timedelta(seconds=10), timedelta(milliseconds=300)
 TEXT = """# HELP orders_total Orders.
 # TYPE orders_total counter
 orders_total{status="filled",side="buy"} 5.0
@@ -87,7 +87,7 @@ async def test_an_endpoint_that_gives_no_metrics_says_why(prober: HealthProber, 
     server.says("up and down\n")
     nonsense = select(await prober.scrape(server.url, deadline=SOON), up)
     server.silent = True
-    silent = select(await prober.scrape(server.url, deadline=SOON), up)
+    silent = select(await prober.scrape(server.url, deadline=SHORT), up)
     absent = select(await prober.scrape("http://127.0.0.1:1/", deadline=SOON), up)
 
     assert (sick.error, silent.error, absent.error) == ("status 503", "no answer within 300ms", "connection refused")
@@ -121,22 +121,22 @@ async def test_a_service_says_its_role(prober: HealthProber, server: Server, bod
 
 
 async def test_a_program_says_a_role_and_what_says_nothing_has_none(prober: HealthProber, server: Server) -> None:
-    async def asked(*argv: str) -> str:
-        return await prober.role(Role(command=CommandRole(argv=argv)), deadline=SOON)
+    async def asked(*argv: str, deadline: timedelta = SOON) -> str:
+        return await prober.role(Role(command=CommandRole(argv=argv)), deadline=deadline)
 
     server.silent = True
 
     assert await asked("echo", "follower") == "follower"
     assert await asked("/nowhere/role") == ""
-    assert await asked("sleep", "5") == ""
-    assert await prober.role(Role(http=HttpRole(url=server.url)), deadline=SOON) == ""
+    assert await asked("sleep", "60", deadline=SHORT) == ""
+    assert await prober.role(Role(http=HttpRole(url=server.url)), deadline=SHORT) == ""
 
 
 async def test_so_much_of_a_wrong_answer_is_told_as_is_asked_for(prober: HealthProber, server: Server) -> None:
     server.says("no stock " * 100, "503 Sick")
     check = HttpCheck(url=server.url)
 
-    long, short = [(await prober.answer(check, deadline=SOON, shown=shown)).error for shown in (200, 60)]
+    long, short = [(await prober.asking(check, deadline=SOON, shown=shown)()).error for shown in (200, 60)]
 
     assert long.startswith("status 503 'no stock no stock")
     assert long.endswith("expected status == 200")

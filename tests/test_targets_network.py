@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,7 +36,11 @@ from targets.polling import until
 RUN = f"test-{os.getpid()}"
 SOON = timedelta(seconds=3)
 SHORT = timedelta(milliseconds=100)
-DELAY = 0.12
+DELAY = 0.4
+LOST = 0.4
+"""Seconds after which a connection is not waited for any more."""
+UNDISTURBED = 0.9
+"""Seconds; when the first packet of a connection is lost, it is sent again after one."""
 missing = supported("network_latency")
 pytestmark = pytest.mark.skipif(missing is not None, reason=str(missing))
 SERVER = """
@@ -75,7 +80,7 @@ class Host:
     def run(self, *command: str) -> str:
         return subprocess.run(["nsenter", f"--net={self.namespace.path}", *command], check=True, capture_output=True, text=True).stdout
 
-    def greeted(self, address: str, port: int, patience: float = 0.4) -> float:
+    def greeted(self, address: str, port: int, patience: float = 5) -> float:
         """Seconds until a server at this address has said hello to us.
 
         Raises:
@@ -93,7 +98,7 @@ class Host:
     def reaches(self, address: str, port: int) -> bool:
         """Whether a server at this address says hello to us."""
         try:
-            return self.greeted(address, port) > 0
+            return self.greeted(address, port, patience=UNDISTURBED) > 0
         except OSError:
             return False
 
@@ -180,17 +185,17 @@ def rules_in(host: Host) -> list[str]:
 async def test_connections_time_out_while_packets_are_dropped(faults: NetworkFaults, net: Net, family: str) -> None:
     host = getattr(net.server, family)
     undo = await planned(faults, net, NetworkDrop(), host)
-    assert net.client.greeted(host, net.port) < 0.2
+    assert net.client.greeted(host, net.port) < UNDISTURBED
     assert await faults.effect(undo, SHORT) is None
 
     await faults.inject(undo)
     with pytest.raises(TimeoutError):
-        net.client.greeted(host, net.port)
+        net.client.greeted(host, net.port, patience=LOST)
     assert await faults.effect(undo, SOON) == f"{host} port {net.port} does not answer"
     assert not await faults.normal(undo)
 
     await faults.undo(undo)
-    assert net.client.greeted(host, net.port) < 0.2
+    assert net.client.greeted(host, net.port) < UNDISTURBED
     assert await faults.normal(undo)
 
 
@@ -207,7 +212,7 @@ async def test_connections_are_refused_while_packets_are_rejected(faults: Networ
     assert not await faults.normal(undo)
 
     await faults.undo(undo)
-    assert net.client.greeted(host, net.port) < 0.2
+    assert net.client.greeted(host, net.port) < UNDISTURBED
     assert await faults.normal(undo)
 
 
@@ -232,8 +237,8 @@ async def test_only_the_named_port_is_disturbed(faults: NetworkFaults, net: Net)
     await faults.inject(undo)
 
     with pytest.raises(TimeoutError):
-        net.client.greeted(net.server.v4, net.port)
-    assert net.client.greeted(net.server.v4, net.other) < 0.2
+        net.client.greeted(net.server.v4, net.port, patience=LOST)
+    assert net.client.greeted(net.server.v4, net.other) < UNDISTURBED
     await faults.undo(undo)
 
 
@@ -244,10 +249,10 @@ async def test_a_service_is_kept_from_a_port_of_its_peer(faults: NetworkFaults, 
 
     with pytest.raises(ConnectionRefusedError):
         net.client.greeted(net.server.v4, net.port)
-    assert net.client.greeted(net.server.v4, net.other) < 0.2
+    assert net.client.greeted(net.server.v4, net.other) < UNDISTURBED
     assert await faults.effect(undo, SOON) == f"{net.server.v4} port {net.port} refuses connections"
     await faults.undo(undo)
-    assert net.client.greeted(net.server.v4, net.port) < 0.2
+    assert net.client.greeted(net.server.v4, net.port) < UNDISTURBED
     assert await faults.normal(undo)
 
 
@@ -290,18 +295,18 @@ async def test_packets_come_late_by_the_delay(faults: NetworkFaults, net: Net) -
     assert await faults.effect(undo, SHORT) is None
 
     await faults.inject(undo)
-    assert net.client.greeted(net.server.v4, net.port, patience=2) >= DELAY - 0.021
-    assert "takes 1" in (await faults.effect(undo, SOON) or "")
+    assert net.client.greeted(net.server.v4, net.port) >= DELAY - 0.021
+    assert re.search(r"takes ([3-9]\d\d|\d{4}) ms", await faults.effect(undo, SOON) or "")
     assert not await faults.normal(undo)
 
     await faults.undo(undo)
     assert net.client.greeted(net.server.v4, net.port) < DELAY - 0.02
     assert await faults.normal(undo)
-    assert holders_of() == ()
+    assert holders_of(undo.comment) == ()
 
 
 async def test_a_delay_ends_by_itself_when_nobody_renews_its_lease(net: Net) -> None:
-    lease = 0.5
+    lease = 1.0
     faults = NetworkFaults(environment=os.environ, lease=timedelta(seconds=lease))
     undo = await planned(faults, net, NetworkLatency(delay=timedelta(seconds=DELAY)))
     await faults.inject(undo)
@@ -327,14 +332,14 @@ async def test_the_undo_works_after_its_injector_was_killed_and_as_often_as_one_
     await faults.undo(undo)
     injected_by_one_that_dies(undo)
     with pytest.raises(TimeoutError):
-        net.client.greeted(net.server.v4, net.port)
+        net.client.greeted(net.server.v4, net.port, patience=LOST)
 
     again = NetworkUndo.model_validate_json(undo.model_dump_json())
     await faults.undo(again)
     await faults.undo(again)
-    assert net.client.greeted(net.server.v4, net.port) < 0.2
+    assert net.client.greeted(net.server.v4, net.port) < UNDISTURBED
     assert rules_in(net.server) == []
-    assert holders_of() == ()
+    assert holders_of(undo.comment) == ()
 
 
 async def test_rules_of_others_and_of_other_faults_stay(faults: NetworkFaults, net: Net) -> None:
@@ -358,13 +363,13 @@ async def test_a_partition_parts_both_ways_and_heals_at_once(faults: NetworkFaul
     assert (delivered(net.client, net.server), delivered(net.server, net.client)) == (False, False)
     for host in (net.server.v4, net.server.v6):
         with pytest.raises(TimeoutError):
-            net.client.greeted(host, net.port)
+            net.client.greeted(host, net.port, patience=LOST)
     assert "does not answer" in (await faults.effect(undo, SOON) or "")
     assert not await faults.normal(undo)
 
     await faults.undo(undo)
     assert (delivered(net.client, net.server), delivered(net.server, net.client)) == (True, True)
-    assert net.client.greeted(net.server.v4, net.port) < 0.2
+    assert net.client.greeted(net.server.v4, net.port) < UNDISTURBED
     assert await faults.normal(undo)
     assert rules_in(net.client) == rules_in(net.server) == []
 
@@ -396,7 +401,7 @@ async def test_without_a_connection_to_make_the_packets_that_met_the_rules_are_t
     assert await faults.effect(undo, SHORT) is None
 
     with pytest.raises(TimeoutError):
-        net.client.greeted(net.server.v4, net.port)
+        net.client.greeted(net.server.v4, net.port, patience=LOST)
     assert "packets met its rules" in (await faults.effect(undo, SOON) or "")
     await faults.undo(undo)
 

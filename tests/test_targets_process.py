@@ -18,14 +18,14 @@ from targets import group
 from targets.errors import NotThere, SecretMissing, StartFailed
 from targets.find import find_tagged, tagged_processes, tags_of
 from targets.group import halting, members
-from targets.identity import ProcessStat, identify, is_alive, of_session, read_stat
+from targets.identity import ProcessStat, identify, is_alive, of_session, read_proc, read_stat
 from targets.polling import until
-from targets.process import KEPT_LOGS, ProcessDriver, log_of
+from targets.process import AT_ONCE, KEPT_LOGS, ProcessDriver, log_of
 from targets.secrets import resolve_env
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 GRACE = timedelta(seconds=5)
-SOON = 5
+SOON = 20
 
 
 def command(*argv: str, directory: str | None = None) -> system.ProcessDriver:
@@ -117,7 +117,7 @@ async def test_a_log_is_continued_by_the_next_start(driver: ProcessDriver, tags:
 async def test_the_output_of_one_run_is_apart_from_that_of_another_and_only_the_newest_runs_are_kept(tmp_path: Path) -> None:
     process = ProcessDriver(environment=os.environ, logs=tmp_path)
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    runs = [new_run_id(begin + timedelta(seconds=number)) for number in range(KEPT_LOGS + 2)]
+    runs = [new_run_id(begin + timedelta(seconds=number)) for number in range(KEPT_LOGS + AT_ONCE + 1)]
     (tmp_path / "not-a-run").mkdir()
 
     for name in runs:
@@ -125,7 +125,7 @@ async def test_the_output_of_one_run_is_apart_from_that_of_another_and_only_the_
         await process.gone(identity, GRACE)
     await process.aclose()
 
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [*runs[2:], "not-a-run"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [*runs[AT_ONCE:], "not-a-run"]
     assert log_of(tmp_path, runs[-1], "engine").read_text() == f"{runs[-1]}\n"
 
 
@@ -406,12 +406,22 @@ async def test_tagged_processes_are_found_by_their_run(driver: ProcessDriver, ru
     assert find_tagged("another-run") == {}
 
 
+async def test_a_process_is_found_while_it_loads_its_program_anew(driver: ProcessDriver, tags: dict[str, str], run: str) -> None:
+    again = 'if [ "$1" -gt 0 ]; then exec sh -c "$0" "$0" $(($1 - 1)); else exec sleep 1000; fi'
+    identity = await driver.start("engine", command("sh", "-c", again, again, "300"), {}, tags)
+
+    looks = 0
+    while read_proc(identity.pid, "cmdline") != b"sleep\x001000\x00":
+        looks += 1
+        assert find_tagged(run) == {"engine": identity}
+    assert looks > 1
+
+
 async def test_of_several_processes_of_one_service_the_newest_is_found(driver: ProcessDriver, tags: dict[str, str], run: str) -> None:
     old = await driver.start("engine", SLEEPER, {}, tags)
     new = await driver.start("engine", SLEEPER, {}, tags)
 
-    while {tagged.identity for tagged in tagged_processes(run)} != {old, new}:  # right after its start a process shows no environment yet
-        await asyncio.sleep(0.005)
+    assert {tagged.identity for tagged in tagged_processes(run)} == {old, new}
     assert find_tagged(run)["engine"] == max(old, new, key=lambda identity: (identity.started, identity.pid))
 
 
@@ -451,3 +461,25 @@ def test_all_missing_secrets_are_named_at_once() -> None:
         resolve_env({"A": secret("TWO"), "B": secret("ONE")}, {})
 
     assert caught.value.names == ("ONE", "TWO")
+
+
+async def test_the_logs_of_a_run_that_is_on_stay_however_many_come_after_it(tmp_path: Path) -> None:
+    driver, old, clock = (
+        ProcessDriver(environment=ENVIRONMENT, logs=tmp_path),
+        new_run_id(datetime(2026, 1, 1, tzinfo=UTC)),
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    spec = system.ProcessDriver(command=("sleep", "30"))
+    first = await driver.start("engine", spec, {}, tags_of(old, "engine"))
+    try:
+        for _ in range(KEPT_LOGS + AT_ONCE + 1):
+            clock += timedelta(seconds=1)
+            (tmp_path / new_run_id(clock)).mkdir()
+        second = await driver.start("engine", spec, {}, tags_of(new_run_id(clock + timedelta(seconds=1)), "engine"))
+        await driver.kill(second)
+    finally:
+        await driver.kill(first)
+        await driver.aclose()
+
+    assert log_of(tmp_path, old, "engine").exists()
+    assert len(list(tmp_path.iterdir())) <= KEPT_LOGS + 2

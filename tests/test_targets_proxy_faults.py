@@ -36,8 +36,9 @@ from tests.test_targets_proxy import Peer, Service, resident
 WAYS: tuple[Way, ...] = ("upstream", "downstream")
 SOON = 10
 SHORTLY = timedelta(milliseconds=300)
-DELAY = 0.15
+DELAY = 0.4
 SPAN = timedelta(seconds=DELAY)
+BRIEF = timedelta(milliseconds=150)
 MB = 1_000_000
 
 
@@ -197,14 +198,14 @@ async def test_bandwidth_paces_one_direction_while_it_lasts(bench: Bench, way: W
     pair = await bench.pair()
     before = await took(pair, way, MB)
 
-    await bench.put("bandwidth", Bandwidth(rate=2 * MB, direction=way))
+    await bench.put("bandwidth", Bandwidth(rate=MB, direction=way))
     during, other = await took(pair, way, MB), await took(pair, against(way), MB)
     await bench.undo()
 
-    assert 0.45 <= during < 5
-    assert before < 0.45
-    assert other < 0.45
-    assert await took(pair, way, MB) < 0.45
+    assert 0.9 <= during < 10
+    assert before < 0.9
+    assert other < 0.9
+    assert await took(pair, way, MB) < 0.9
 
 
 async def test_the_connections_of_a_link_share_its_bandwidth_and_take_turns(bench: Bench) -> None:
@@ -383,21 +384,21 @@ async def test_a_fault_on_one_link_leaves_the_other_as_it_was(bench: Bench) -> N
 
 
 FAULTS: list[tuple[str, Parameters, str]] = [
-    ("latency", Latency(delay=SPAN), "round trip 3"),
-    ("latency", Latency(delay=SPAN, jitter=SPAN, direction="upstream"), "round trip"),
+    ("latency", Latency(delay=BRIEF), "round trip "),
+    ("latency", Latency(delay=BRIEF, jitter=BRIEF, direction="upstream"), "round trip"),
     ("latency", Latency(delay=timedelta(seconds=60), direction="downstream"), "no answer within"),
     ("bandwidth", Bandwidth(rate=100_000, direction="upstream"), "kB/s"),
     ("bandwidth", Bandwidth(rate=100), "kB/s"),
     ("bandwidth", Bandwidth(rate=5 * MB, direction="downstream"), "kB/s"),
     ("reset", Reset(), "connection reset"),
-    ("reset", Reset(after=SPAN), "connection reset after"),
+    ("reset", Reset(after=BRIEF), "connection reset after"),
     ("blackhole", Blackhole(), "no answer within"),
     ("blackhole", Blackhole(direction="upstream"), "no answer within"),
     ("blackhole", Blackhole(direction="downstream"), "no answer within"),
     ("cut", Cut(), "no answer within"),
     ("cut", Cut(direction="downstream"), "no answer within"),
     ("refuse", Refuse(), "connection refused"),
-    ("slow_close", SlowClose(delay=SPAN), "close passed on after"),
+    ("slow_close", SlowClose(delay=BRIEF), "close passed on after"),
     ("slow_close", SlowClose(delay=timedelta(seconds=60)), "no answer within"),
     ("limit_bytes", LimitBytes(bytes=1000, direction="upstream"), "connection closed after"),
     ("limit_bytes", LimitBytes(bytes=1, direction="downstream"), "closed after 1 bytes"),

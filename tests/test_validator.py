@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from actors.validator import Evidence, Validator
+from actors.validator import Validator
 from messages.claims import History, Judgement
 from messages.claims.event import EventClaim
 from messages.claims.health import HealthClaim
@@ -17,6 +17,7 @@ from messages.scenario import Scenario
 from messages.system import System
 from messages.undo import Undo
 from messages.verdicts import Reason, Verdict
+from runs.judging import Evidence
 from runs.windows import window_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from messages.claims import Claim, EventClaim, RecoveryClaim, Window
 from messages.events import Recorded, RunEvent
 from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted
-from messages.run_events import ActionExpired, ActionRequested, PhaseFinished, PhaseStarted, RunAccepted
+from messages.run_events import ActionExpired, ActionRequested, PhaseFinished, PhaseStarted, RunAccepted, RunPausing, RunResumed
 from messages.scenario import Scenario
 from messages.system import System
 from messages.undo import Undo
@@ -122,3 +122,36 @@ def test_a_fault_excuses_its_target_from_armed_until_it_was_seen_normal() -> Non
 
 def test_a_fault_that_is_never_seen_gone_excuses_for_as_long_as_recovery_may_take() -> None:
     assert excused(journal(*PHASE, *fault(5))) == {"a": ((at(12), at(15 + 30)),)}
+
+
+PAUSING: list[tuple[float, RunEvent]] = [(12, RunPausing(by="ann", why="pause"))]
+RESUMED: list[tuple[float, RunEvent]] = [(17, RunResumed(by="ann"))]
+
+
+def test_a_window_that_is_open_when_the_run_is_paused_gets_as_much_longer_and_has_no_end_meanwhile() -> None:
+    words = claim(within=timedelta(seconds=5))
+
+    assert window_of(journal(*PHASE, *PAUSING), words, "chaos") == Window(at(10), None)
+    assert window_of(journal(*PHASE, *PAUSING, *RESUMED), words, "chaos") == Window(at(10), at(20))
+    assert window_of(journal(*PHASE, *PAUSING), claim(within=timedelta(seconds=2)), "chaos") == Window(at(10), at(12))
+
+
+def test_a_window_that_ends_before_a_moment_ends_there_though_the_run_is_paused() -> None:
+    words = claim(before="f.requested", within=timedelta(seconds=9))
+
+    assert window_of(journal(*PHASE, *fault(1), *PAUSING), words, "chaos") == Window(at(10), at(11))
+
+
+@pytest.mark.parametrize("mode", ["settle", "recover"])
+def test_the_time_to_settle_and_to_recover_stands_still_in_a_pause(mode: str) -> None:
+    begun: list[tuple[float, RunEvent]] = [(10, PhaseStarted(phase=mode, kind=mode))]  # type: ignore[arg-type]
+    bound = {"settle": 10, "recover": 30}[mode]
+
+    assert window_of(journal(*begun, *PAUSING), claim(), None, mode) == Window(at(10), None)
+    assert window_of(journal(*begun, *PAUSING, *RESUMED), claim(), None, mode) == Window(at(10), at(10 + bound + 5))
+
+
+def test_a_recovery_is_the_services_own_time_and_goes_on_in_a_pause() -> None:
+    words: Claim = RecoveryClaim(id="r", type="recovery", target="a", of="f", within=timedelta(seconds=5))
+
+    assert window_of(journal(*PHASE, *fault(3), (13.1, RunPausing(by="ann", why="pause"))), words, None) == Window(at(11), at(17.5))

@@ -1,9 +1,10 @@
 """Asking services to disturb themselves, through their own chaos APIs."""
 
+import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,8 @@ from targets.polling import comes_true
 
 _log = structlog.get_logger()
 POLL = 0.05
+LOOK = 1.0
+"""Seconds that an API may take to say what is active, where nobody knows whether it was told to begin: it is not told twice."""
 OVER = timedelta(seconds=5)
 """How much longer than its `for` a service is told to disturb itself: the undo comes first, and the end comes without us."""
 
@@ -79,6 +82,17 @@ class ChaosFaults(Driver):
             call.refused = True
             raise
         return f"its id is {call.id}" if call.id is not None else ""
+
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        undo = plan.undo
+        if not isinstance(undo, ChaosUndo) or not undo.lists:
+            return True
+        try:
+            async with asyncio.timeout(LOOK):
+                active = await self._api(target).active()
+        except (ChaosApiFailed, TimeoutError):
+            return True
+        return active is None or bool(self._ours(active, target.fault, undo, target))
 
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         if not isinstance(undo, ChaosUndo):
@@ -191,9 +205,9 @@ class ChaosFaults(Driver):
             return Done(found=True)
         return Done()
 
-    def _ours(self, active: Iterable[Active], fault: str, undo: ChaosUndo, target: Target) -> list[Active]:
+    def _ours(self, active: Sequence[Active], fault: str, undo: ChaosUndo, target: Target) -> list[Active]:
         """What the fault does; what is new and no other fault's if the API never listed it by its id or type."""
-        active, call = list(active), self._calls[target.run, fault]
+        call = self._calls[target.run, fault]
         named = self._named(active, fault, undo, target)
         if named or call.listed or call.refused or (undo.identity is not None and not is_alive(undo.identity)):
             return named
@@ -203,10 +217,11 @@ class ChaosFaults(Driver):
             _log.warning("chaos.unnamed", run=target.run, fault=fault, ids=[one.id for one in new], types=[one.type for one in new])
         return new
 
-    def _named(self, active: Iterable[Active], fault: str, undo: ChaosUndo, target: Target) -> list[Active]:
+    def _named(self, active: Sequence[Active], fault: str, undo: ChaosUndo, target: Target) -> list[Active]:
         """What is active by the id that the call gave, or of its type, without what was there before it or is another fault's."""
         call = self._calls[target.run, fault]
         theirs = {other.id for key, other in self._calls.items() if key[0] == target.run and other is not call} - {call.id}
+        theirs |= _begun_later(active, fault, undo, target)
         words = {undo.strategy} if undo.strategy is not None else {undo.action, undo.action.removeprefix("exchange_")}
         kinds = {_word(word) for word in words}
         found = [
@@ -232,6 +247,13 @@ def _beside(target: Target, service: str) -> Iterator[tuple[str, ChaosUndo]]:
     for other in (*target.others(), *target.undone()):
         if isinstance(other.undo, ChaosUndo) and other.undo.service == service:
             yield other.fault_id, other.undo
+
+
+def _begun_later(active: Sequence[Active], fault: str, undo: ChaosUndo, target: Target) -> set[str]:
+    """What has begun since an active fault of the same kind was planned: there are never two of a kind at once, so that is later."""
+    others = [other.undo for other in target.others() if other.fault_id != fault and isinstance(other.undo, ChaosUndo)]
+    same = [other for other in others if (other.service, other.action) == (undo.service, undo.action)]
+    return {one.id for one in active for other in same if one.id not in other.known}
 
 
 def _body(target: Target) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What every means of disturbing a target has in common."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from targets.errors import NotThere, TargetError, Unsupported
 from targets.wording import shortened
 
 _log = structlog.get_logger()
+UNDO_WITHIN = timedelta(seconds=5)
+"""How long one attempt to undo may take: five of them and their pauses fit into the 30 s that a run gives to all undos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,19 @@ class Driver(ABC):
 
     @abstractmethod
     async def inject(self, target: Target, plan: Plan) -> str:
-        """Disturb the target; returns when that is confirmed, with a remark if there is one.
+        """Disturb the target; returns when that is confirmed, with a remark if there is one. What another process began is completed.
 
         Raises:
             TargetError: it did not work; the target may have been touched.
+        """
+
+    @abstractmethod
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        """Whether the fault is in place, or has happened, though nobody said so: who armed it has died. Touches nothing.
+
+        False means that `inject` is safe: it completes what was begun. Where that cannot be known and injecting twice is not the same as
+        once, it is True: of what never happened no effect is seen. Takes some 200 ms at most (a chaos API: a second), and says what it
+        knows by then.
         """
 
     async def hasten(self, target: Target, plan: Plan) -> None:  # noqa: B027 - most need nothing
@@ -126,6 +138,11 @@ class Driver(ABC):
             TargetError: it did not work; a retry may help.
         """
 
+    def undo_takes(self, target: Target) -> timedelta:
+        """How long one attempt to undo may well take."""
+        del target
+        return timedelta()
+
     async def act(self, target: Target) -> Done:
         """Do what is no fault.
 
@@ -134,9 +151,13 @@ class Driver(ABC):
         """
         raise Unsupported(f"{target.action.action} is a fault, and can only be injected")
 
-    def renew(self, undo: AnyUndo) -> bool:
-        """The lease of a fault was renewed: what ends by itself without that is told. False if it has ended already."""
-        del undo
+    async def renew(self, undo: AnyUndo, target: Target) -> bool:
+        """The lease of a fault was renewed: what ends by itself without that is told. False if it has ended already, for sure.
+
+        Raises:
+            TargetError: nobody knows.
+        """
+        del undo, target
         return True
 
     @abstractmethod
@@ -158,6 +179,13 @@ class NoProcess(NotThere):
         Exception.__init__(self, f"{service} is not running")
 
 
+class UndoTooLate(TargetError):
+    """An attempt to undo took too long and was ended; the next one may be quicker."""
+
+    def __init__(self, within: timedelta) -> None:
+        super().__init__(f"not undone within {within.total_seconds():g} s")
+
+
 class Unforeseen(TargetError):
     """A driver failed in a way that it does not know."""
 
@@ -177,6 +205,22 @@ def foreseen() -> Iterator[None]:
     except Exception as error:  # a border: what is not foreseen must not keep a fault from its undo
         _log.exception("driver.failed")
         raise Unforeseen(error) from error
+
+
+async def undo_once(driver: Driver, undo: AnyUndo, target: Target, within: timedelta = UNDO_WITHIN) -> Done:
+    """One attempt to undo, with a deadline of its own, or that of the driver if it needs longer.
+
+    Raises:
+        TargetError: it did not work, or not in time; a retry may help.
+    """
+    with foreseen():
+        bound = max(within, driver.undo_takes(target))
+    try:
+        async with asyncio.timeout(bound.total_seconds()):
+            with foreseen():
+                return await driver.undo(undo, target)
+    except TimeoutError as error:
+        raise UndoTooLate(bound) from error
 
 
 def plan_of(armed: FaultArmed) -> Plan:

@@ -7,6 +7,7 @@ from actors.chaos_injector.drivers import Done, Driver, Plan, Target
 from messages.actions.limits import GroupUndo, LimitCpu, LimitFds, LimitFileSize, LimitMemory, ResourceUndo
 from messages.undo import AnyUndo
 from targets.errors import Unsupported
+from targets.group import is_left
 from targets.limits import GroupLimits, ResourceLimits, need_of, supported
 from targets.polling import comes_true
 
@@ -39,13 +40,23 @@ class LimitFaults(Driver):
             await self._resources.inject(plan.undo)
         return ""
 
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        if isinstance(plan.undo, GroupUndo):
+            return self._groups.is_in_place(plan.undo)
+        return isinstance(plan.undo, ResourceUndo) and self._resources.is_in_place(plan.undo)
+
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         found = await self._is_normal(undo)
         if isinstance(undo, GroupUndo):
             await self._groups.undo(undo)
         elif isinstance(undo, ResourceUndo):
             await self._resources.undo(undo)
-        return Done(found=found)
+        return Done(found=found, lost=_went_away(undo, target))
+
+    async def renew(self, undo: AnyUndo, target: Target) -> bool:
+        """Of processes that live some are limited still. That none lives any more is told at the undo."""
+        lives = isinstance(undo, GroupUndo | ResourceUndo) and is_left(undo.leader)
+        return not lives or not await self._is_normal(undo)
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         if isinstance(plan.undo, GroupUndo):
@@ -59,3 +70,12 @@ class LimitFaults(Driver):
         if isinstance(undo, GroupUndo):
             return await self._groups.normal(undo)
         return await self._resources.normal(undo) if isinstance(undo, ResourceUndo) else True
+
+
+def _went_away(undo: AnyUndo, target: Target) -> str:
+    """What is to be said of a service that has ended since it was limited; nothing where ending it is what the limit does."""
+    if not isinstance(undo, GroupUndo | ResourceUndo) or (isinstance(undo, GroupUndo) and undo.controller == "memory"):
+        return ""
+    if is_left(undo.leader) or target.current(target.name) is not None:
+        return ""
+    return f"{target.name} went away while it was limited: {undo.leader} is not there any more"

@@ -26,6 +26,8 @@ from targets.proxy.starting import clear_folder, open_proxy, read_report
 
 __all__ = ["PROXY", "LinkFaults", "Links", "environment_of"]
 GRACE = timedelta(seconds=2)
+LOOK = 0.2
+"""Seconds that the proxy may take to say what is on its links."""
 
 
 class ProxyGone(NotThere):
@@ -124,6 +126,19 @@ class LinkFaults(Driver):
                 action, parameters = _toxic(target, link)
                 await proxy.put(toxic, link, action, parameters)
         return ""
+
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        try:
+            async with asyncio.timeout(LOOK):
+                return await self.renew(plan.undo, target)
+        except (TargetError, TimeoutError):
+            return False  # to put a fault on its link twice is to put it there once
+
+    async def renew(self, undo: AnyUndo, target: Target) -> bool:
+        """Whether it is on all its links."""
+        async with control_proxy(self._links.report(target.run, target.links)) as proxy:
+            there = await proxy.toxics()
+        return all(name in there and there[name].link == link for name, link in _toxics(undo).items())
 
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         try:

@@ -12,7 +12,7 @@ from messages.needs import sides
 from messages.undo import AnyUndo
 from targets.errors import Unsupported
 from targets.network.addresses import addresses_of
-from targets.network.errors import HostNamespace
+from targets.network.errors import HostNamespace, NetworkFailed
 from targets.network.faults import NetworkFaults as Packets
 from targets.network.faults import Place
 from targets.network.namespaces import namespace_of
@@ -20,6 +20,9 @@ from targets.network.support import supported
 from targets.polling import comes_true
 
 POLL = 0.05
+LOOK = 0.2
+"""Seconds that it may take to find out whether rules are in place."""
+GONE = "a network namespace in which packets were disturbed went away, and with it what disturbed them"
 LOST = "the program that held packets back ended by itself, and with it the latency"
 
 
@@ -29,7 +32,10 @@ class NetworkFaults(Driver):
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._packets = Packets(environment=environment)
         self._ending: set[str] = set()
-        """The comments of the faults whose undo has begun: from then on it is us who end what held packets back."""
+        """The comments of the faults whose undo has begun: from then on it is us who end what held packets back.
+
+        One whose undo another process has begun has lost its rules first.
+        """
 
     async def plan(self, target: Target) -> Plan:
         told, missing = target.action.told, await asyncio.to_thread(supported, target.action.action)
@@ -51,14 +57,24 @@ class NetworkFaults(Driver):
             await self._packets.inject(plan.undo)
         return ""
 
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        if not isinstance(plan.undo, NetworkUndo):
+            return False
+        try:
+            async with asyncio.timeout(LOOK):
+                return await self._packets.is_in_place(plan.undo)
+        except (NetworkFailed, TimeoutError):
+            return False  # what is there is not set again
+
     async def undo(self, undo: AnyUndo, target: Target) -> Done:
         if not isinstance(undo, NetworkUndo):
             return Done(found=True)
         held = undo.comment in self._ending or self._packets.is_held(undo)
         if held:
             self._ending.add(undo.comment)
+        lost = GONE if not self._packets.is_there(undo) else "" if held or not await self._packets.has_rules(undo) else LOST
         await self._packets.undo(undo)
-        return Done() if held else Done(found=True, lost=LOST)
+        return Done(found=not held or lost == GONE, lost=lost)
 
     async def saw_effect(self, target: Target, plan: Plan, within: timedelta) -> str | None:
         return await self._packets.effect(plan.undo, within) if isinstance(plan.undo, NetworkUndo) else None
@@ -67,9 +83,9 @@ class NetworkFaults(Driver):
         undo = plan.undo
         return not isinstance(undo, NetworkUndo) or await comes_true(lambda: self._packets.normal(undo), within, poll=POLL)
 
-    def renew(self, undo: AnyUndo) -> bool:
-        """Begin the lease of what holds packets back anew; False if that is gone."""
-        return not isinstance(undo, NetworkUndo) or self._packets.renew(undo)
+    async def renew(self, undo: AnyUndo, target: Target) -> bool:
+        """Begin the lease of what holds packets back anew; False if that is gone, or rules are."""
+        return not isinstance(undo, NetworkUndo) or (self._packets.renew(undo) and await self._packets.is_in_place(undo))
 
     def forget(self, run: str) -> None:
         self._ending = {comment for comment in self._ending if not comment.startswith(comment_of(run, ""))}

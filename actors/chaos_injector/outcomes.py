@@ -8,12 +8,19 @@ from bus.actor import Run
 from messages.fault_events import ServiceAdopted, ServiceStarted
 from messages.verdicts import Reason
 from runs.state import RunState
+from targets.disk import VolumeOffLimits
 from targets.errors import NotThere, TargetError
 
 
 def reason_of(error: TargetError) -> Reason:
     """What a target's error means for a verdict."""
-    return Reason.NO_TARGET if isinstance(error, NotThere) else Reason.UNSUPPORTED_HERE
+    match error:
+        case NotThere():
+            return Reason.NO_TARGET
+        case VolumeOffLimits():
+            return Reason.REFUSED_LIMIT
+        case _:
+            return Reason.UNSUPPORTED_HERE
 
 
 def service_event(run: Run[RunState], name: str, done: Done) -> ServiceStarted | ServiceAdopted | None:
@@ -23,7 +30,7 @@ def service_event(run: Run[RunState], name: str, done: Done) -> ServiceStarted |
         return None
     number = (known.starts if known is not None else 0) + 1
     kind = ServiceStarted if done.started else ServiceAdopted
-    return kind(service=name, number=number, identity=done.process)
+    return kind(service=name, number=number, identity=done.process, output=known.output if known is not None else "")
 
 
 def since(moment: float) -> timedelta:

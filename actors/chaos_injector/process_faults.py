@@ -5,17 +5,19 @@ from typing import Literal, cast
 
 import structlog
 
-from actors.chaos_injector.drivers import Done, Driver, Plan, Target
+from actors.chaos_injector.drivers import UNDO_WITHIN, Done, Driver, Plan, Target
 from actors.chaos_injector.processes import Processes, spec_of
 from messages.identity import Identity
 from messages.undo import AnyUndo, Undo
 from messages.values import format_duration
 from targets.effects import saw_effect, saw_normal
 from targets.errors import NotThere, Unsupported
-from targets.find import find_tagged
+from targets.group import is_halted, is_left
 from targets.identity import is_alive
 
 _log = structlog.get_logger()
+LONGEST_GRACE = timedelta(seconds=15)
+"""How long an undo waits for a process to end that was asked to: a run gives 30 s to all undos."""
 Disturbing = Literal["stop", "kill", "restart", "pause"]
 
 
@@ -34,7 +36,7 @@ class ProcessFaults(Driver):
 
     async def inject(self, target: Target, plan: Plan) -> str:
         driver, spec, before = self._processes.driver, spec_of(target.service), plan.before
-        if before is None or not is_alive(before):
+        if before is None or not (is_alive(before) or is_left(before)):
             raise NoProcessAnyMore(target.name)
         if target.action.action == "pause":
             await driver.pause(before)
@@ -48,6 +50,13 @@ class ProcessFaults(Driver):
                 return f"{target.name} outlived SIG{spec.stop_signal} by {format_duration(spec.stop_grace)} and was killed"
         return ""
 
+    async def was_injected(self, target: Target, plan: Plan) -> bool:
+        if plan.before is None:
+            return False
+        if target.action.action == "pause":
+            return is_halted(plan.before)
+        return not is_left(plan.before)
+
     async def hasten(self, target: Target, plan: Plan) -> None:
         if target.action.action in {"stop", "restart"} and plan.before is not None:
             _log.info("target.hastened", run=target.run, service=target.name)
@@ -57,8 +66,12 @@ class ProcessFaults(Driver):
         if not isinstance(undo, Undo):
             return Done(found=True)
         if undo.kind == "process.resume":
-            return await self._resume(undo.identity)
+            return await self._resume(undo.identity, target)
         return await self._start_again(undo.identity, target)
+
+    async def renew(self, undo: AnyUndo, target: Target) -> bool:
+        """Whoever is halted still is. One that was ended and is back has recovered, which is what is looked for."""
+        return not isinstance(undo, Undo) or undo.kind != "process.resume" or undo.identity is None or is_halted(undo.identity)
 
     async def act(self, target: Target) -> Done:
         if target.action.action == "resume":
@@ -88,21 +101,26 @@ class ProcessFaults(Driver):
         del plan
         return await saw_normal(target.service, self._processes.prober, current=lambda: target.current(target.name), within=within)
 
-    async def _resume(self, halted: Identity | None) -> Done:
+    def undo_takes(self, target: Target) -> timedelta:
+        return UNDO_WITHIN + min(spec_of(target.service).stop_grace, LONGEST_GRACE)
+
+    async def _resume(self, halted: Identity | None, target: Target) -> Done:
         if halted is None:
             return Done(found=True)
         try:
             await self._processes.driver.resume(halted)
         except NotThere:
-            return Done(found=True)
+            if target.current(target.name) is not None or await self._processes.answers(target.service.health):
+                return Done(found=True)
+            return Done(found=True, lost=f"{target.name} went away while it was paused: {halted} is not there any more")
         return Done(halted)
 
     async def _start_again(self, before: Identity | None, target: Target) -> Done:
         # One that was asked to stop and has not yet done so would only look alive.
-        grace = spec_of(target.service).stop_grace
+        grace = min(spec_of(target.service).stop_grace, LONGEST_GRACE)
         if before is not None and is_alive(before) and not await self._processes.driver.gone(before, grace):
             return Done(before, found=True)
-        back = find_tagged(target.run).get(target.name)
+        back = target.current(target.name)
         if back is not None or await self._processes.answers(target.service.health):
             return Done(back, found=True)
         return Done(await self._processes.start(target.run, target.name, target.system, target.links), started=True)

@@ -2,25 +2,30 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 from actors.chaos_injector.links import environment_of
+from actors.chaos_injector.loose_ends import LooseEnds
+from actors.chaos_injector.out_of_reach import elsewhere
 from bus.actor import Run
 from messages import system as documents
 from messages.checks import Health
+from messages.fault_events import ServiceAdopted, ServiceStarted, WorkloadStarted
 from messages.identity import Identity
 from messages.link_events import LinksOpened
 from messages.system import Secret, Service, System
 from messages.values import format_duration
 from runs.state import RunState
-from targets.errors import SecretMissing
+from targets.errors import Elsewhere, SecretMissing
 from targets.find import find_tagged, tags_of
 from targets.group import is_left
 from targets.health import HealthProber, Sample, process_sample
 from targets.identity import is_alive
+from targets.machine import Machine
 from targets.process import ProcessDriver, Stopped, log_of
-from targets.secrets import resolve_env
+from targets.secrets import hidden, resolve_env, secrets_of
 
 LOOK = timedelta(milliseconds=300)
 """How long somebody may take to answer a health check for whom nobody waits."""
@@ -34,13 +39,27 @@ class Processes:
     """Reaches the services of a run that are processes of this machine."""
 
     def __init__(
-        self, driver: ProcessDriver, prober: HealthProber, *, environment: Mapping[str, str], nats_url: str, logs: Path | None
+        self,
+        driver: ProcessDriver,
+        prober: HealthProber,
+        *,
+        environment: Mapping[str, str],
+        nats_url: str,
+        logs: Path | None,
+        loose_ends: LooseEnds | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.driver = driver
+        self._loose_ends = loose_ends or LooseEnds()
+        self._machine = machine or Machine()
         self.prober = prober
         self._environment = environment
         self.nats_url = nats_url
         self._logs = logs
+
+    def elsewhere(self, run: Run[RunState]) -> Elsewhere | None:
+        """Why nothing of the run can be reached from this machine, if it is so."""
+        return elsewhere(run.view, self._machine)
 
     def missing_secrets(self, service: Service) -> tuple[str, ...]:
         """The secrets of the service that the environment does not hold."""
@@ -75,6 +94,25 @@ class Processes:
         spec = spec_of(system.spec.services[name])
         env = {"NATS_URL": self.nats_url, **environment_of(system, links, name, self.resolved(spec.env))}
         return await self.driver.start(name, spec, env, tags_of(run, name))
+
+    def vouched(
+        self, run: Run[RunState], started: ServiceStarted | ServiceAdopted | WorkloadStarted | LinksOpened
+    ) -> AbstractContextManager[None]:
+        """Around the `yield` of a start: a process of ours that the journal does not take, since another has the run by now, is ended."""
+        if not self.driver.has_started(started.identity):
+            return nullcontext()
+        return self._loose_ends.left(run, str(started.identity), lambda: self._end_unknown(run, started.identity))
+
+    async def _end_unknown(self, run: Run[RunState], identity: Identity) -> None:
+        view = await run.latest()
+        known = {state.identity for state in view.services.values()} | {state.identity for state in view.workloads.values()}
+        if identity not in known and (view.links is None or identity != view.links.identity):
+            await self.driver.kill(identity)
+
+    async def end_released(self, run: Run[RunState], identity: Identity) -> None:
+        """End what was started for another's run if all of that is released: it may have been looked for before it was there."""
+        if "release" in (await run.latest()).requests:
+            await self.driver.kill(identity)
 
     async def stop(self, identity: Identity, service: Service) -> Stopped:
         """Stop the process as its service wants to be stopped; nothing of ours is open to it then.
@@ -152,14 +190,9 @@ class Processes:
         group = known is not None and known.identity is not None and is_left(known.identity)
         return group or self.current(run, name) is not None
 
-    def _secrets(self, run: Run[RunState]) -> list[str]:
-        """The values of all secrets of the system, the longest first."""
-        spec = run.view.system.spec
-        envs = [service.driver.process.env for service in spec.services.values() if service.driver.process is not None]
-        envs += [workload.env for workload in spec.workloads.values()]
-        names = {value.secret for env in envs for value in env.values() if isinstance(value, Secret)}
-        names |= {service.chaos.key.secret for service in spec.services.values() if service.chaos is not None and service.chaos.key}
-        return sorted(filter(None, (self._environment.get(name) for name in names)), key=len, reverse=True)
+    def output(self, run: str, name: str) -> str:
+        """The file that holds what a service, or the standard error of a workload, says in this run; empty where that is not kept."""
+        return "" if self._logs is None else str(log_of(self._logs, run, name))
 
     def words(self, run: Run[RunState], name: str) -> str:
         """The last lines that the service or workload wrote in this run into its log, without the secrets of the system."""
@@ -175,8 +208,7 @@ class Processes:
             text = log.read().decode(errors="replace")
         if skipped:
             text = text.partition("\n")[2]  # the first line is cut, and so may be a secret in it
-        for hidden in self._secrets(run):
-            text = text.replace(hidden, "***")
+        text = hidden(text, secrets_of(run.view.system, self._environment))
         return " | ".join(text.split("\n")[-_TAIL_LINES - 1 :]).strip(" |")[-_TAIL_SHOWN:]
 
 

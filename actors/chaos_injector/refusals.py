@@ -1,5 +1,7 @@
 """Why an action is not tried. Pure."""
 
+from actors.chaos_injector.limits import beyond_limits
+from actors.chaos_injector.off_limits import OffLimits
 from messages.fault_events import ActionRefused
 from messages.needs import Need, needs
 from messages.run_events import ActionRequested
@@ -8,10 +10,15 @@ from messages.verdicts import Reason
 from runs.faults import ActionState
 from runs.state import RunState
 
+NOTHING = OffLimits()
 
-def refusal(view: RunState, state: ActionState, *, able: bool, rival: str | None) -> ActionRefused | None:
-    """The refusal of an action, or None. `able`: there is a driver for it; `rival` is another fault on what it would disturb."""
-    found = _why_not(view, state, able=able, rival=rival)
+
+def refusal(view: RunState, state: ActionState, *, able: bool, rival: str | None, off_limits: OffLimits = NOTHING) -> ActionRefused | None:
+    """The refusal of an action, or None.
+
+    `able`: there is a driver for it; `rival` is another fault on what it would disturb; `off_limits` is what the run itself stands on.
+    """
+    found = _why_not(view, state, able=able, rival=rival) or _beyond(view, state, off_limits)
     return None if found is None else ActionRefused(action_id=state.request.fault_id, reason=found[0], message=found[1])
 
 
@@ -34,6 +41,11 @@ def _why_not(view: RunState, state: ActionState, *, able: bool, rival: str | Non
     elif fault and rival is not None:
         why = Reason.REFUSED_LIMIT, f"a second fault on {target} while {rival} is active; let that end first, or choose another target"
     return why
+
+
+def _beyond(view: RunState, state: ActionState, off_limits: OffLimits) -> tuple[Reason, str] | None:
+    message = beyond_limits(view, state, off_limits)
+    return None if message is None else (Reason.REFUSED_LIMIT, message)
 
 
 def _exists(system: System, request: ActionRequested) -> bool:

@@ -1,13 +1,12 @@
 """Bringing the services of a run up, level by level, and taking them down again."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
-from datetime import timedelta
 
 import structlog
 
+from actors.chaos_injector.attending import until_attended
 from actors.chaos_injector.link_watching import LinkWatching
 from actors.chaos_injector.links import PROXY, Links
 from actors.chaos_injector.processes import Processes, is_ending
@@ -27,8 +26,6 @@ from targets.process import Stopped
 _log = structlog.get_logger()
 SWEEPS = 3
 """How often what still runs at the end is looked for."""
-CLOCK_SLACK = timedelta(milliseconds=100)
-"""How far the server's clock, as this process tells it, may be off at most."""
 
 
 class Services:
@@ -40,7 +37,6 @@ class Services:
         self._links = links
         self._link_watching = link_watching
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._begun = time.monotonic()
         self._tried: set[str] = set()
         """The runs whose services this injector has begun to start."""
 
@@ -51,13 +47,15 @@ class Services:
 
     async def bring_up(self, event: ServicesRequested, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Start every level when the one before is healthy. Nothing is started when a secret is missing or a stranger is there."""
+        await until_attended(run, lambda: _answered(run.view, "services") or is_ending(run.view))
         async with self._turns[run.id]:
             if _answered(run.view, "services"):
                 return
             names = [name for level in event.levels for name in level]
             ours = find_tagged(run.id) if self._may_have_begun(run, names) else {}
             self._tried.add(run.id)
-            obstacle = self._without_secrets(run, names) or await self._strangers(run, names, ours)
+            away = str(self._processes.elsewhere(run) or "")
+            obstacle = away or self._without_secrets(run, names) or await self._strangers(run, names, ours)
             if obstacle:
                 yield ActionRefused(action_id="services", reason=Reason.PRECONDITION, message=obstacle)
                 return
@@ -70,10 +68,12 @@ class Services:
                     if is_ending(run.view):
                         break
                     try:
-                        yield await self._start(run, name, ours.get(name))
+                        started = await self._start(run, name, ours.get(name))
                     except TargetError as error:
                         yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
                         return
+                    with self._processes.vouched(run, started):
+                        yield started
                 problem = await self._not_ready(run, level)
                 if is_ending(run.view):
                     yield ActionFailed(action_id="services", reason=Reason.CANCELLED, message="the run ended while its services started")
@@ -88,6 +88,9 @@ class Services:
         """Stop what this run started, the last level first, and whatever else carries its tags."""
         async with self._turns[run.id]:
             if _answered(run.view, "release"):
+                return
+            if (away := self._processes.elsewhere(run)) is not None:
+                yield ActionFailed(action_id="release", reason=Reason.REVERT_FAILED, message=str(away))
                 return
             lost = self._link_watching.lost(run)
             if lost is not None:
@@ -128,17 +131,21 @@ class Services:
         known = run.view.links
         if not run.view.system.spec.links or (known is not None and is_alive(known.identity)) or is_ending(run.view):
             return
+        await run.hold()
         try:
-            yield await self._links.open(run.id, run.view)
+            opened = await self._links.open(run.id, run.view)
         except TargetError as error:
             yield ActionFailed(action_id="services", reason=Reason.PRECONDITION, message=str(error))
+            return
+        with self._processes.vouched(run, opened):
+            yield opened
 
     def _may_have_begun(self, run: Run[RunState], names: Iterable[str]) -> bool:
         """Whether a process may run of which the journal does not know: one that was started just before an injector or a handler died."""
         known = {*run.view.services, *run.view.workloads}
         if known.issuperset(names) and known.issuperset(run.view.system.spec.workloads):
             return False
-        return run.id in self._tried or run.view.requests["services"].requested < run.instant(self._begun) + CLOCK_SLACK
+        return run.inherited or run.id in self._tried
 
     def _knows_all(self, run: Run[RunState]) -> bool:
         """Whether all that is ours has a process in the journal, so that all can be stopped in order without a search."""
@@ -170,13 +177,14 @@ class Services:
     async def _start(self, run: Run[RunState], name: str, tagged: Identity | None) -> ServiceStarted | ServiceAdopted:
         """The service's process: one that an injector of this run started before it died, or a new one."""
         known = run.view.services.get(name)
-        starts = known.starts if known is not None else 0
+        starts, output = known.starts if known is not None else 0, self._processes.output(run.id, name)
         if known is not None and known.identity is not None and known.running and is_alive(known.identity):
-            return ServiceAdopted(service=name, number=starts, identity=known.identity)
-        if tagged is not None:
-            return ServiceAdopted(service=name, number=starts + 1, identity=tagged)
+            return ServiceAdopted(service=name, number=starts, identity=known.identity, output=output)
+        if tagged is not None and is_alive(tagged):
+            return ServiceAdopted(service=name, number=starts + 1, identity=tagged, output=output)
+        await run.hold()
         identity = await self._processes.start(run.id, name, run.view.system, run.view.links)
-        return ServiceStarted(service=name, number=starts + 1, identity=identity)
+        return ServiceStarted(service=name, number=starts + 1, identity=identity, output=output)
 
     async def _not_ready(self, run: Run[RunState], level: Iterable[str]) -> str:
         async with asyncio.TaskGroup() as tasks:
@@ -199,6 +207,7 @@ class Services:
 
     async def _stop_level(self, run: Run[RunState], level: dict[str, set[Identity]], problems: list[str]) -> dict[str, Stopped]:
         """Stop the services of a level at once; those that are down."""
+        await run.hold()
         async with asyncio.TaskGroup() as tasks:
             stops = {name: tasks.create_task(self._stop(run, name, those, problems)) for name, those in level.items()}
         return {name: stopped for name, stop in stops.items() if (stopped := stop.result()) is not None}

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import structlog
 
 from actors.chaos_injector.drivers import Driver, Target, foreseen, plan_of, target_of
+from actors.chaos_injector.out_of_reach import OutOfReach
 from actors.chaos_injector.outcomes import since
 from actors.chaos_injector.processes import Processes
 from bus.actor import Decision, Run
@@ -42,8 +43,10 @@ class Watching:
         state = run.view.actions.states.get(event.fault_id)
         if state is None or state.armed is None or state.effective is not None or state.unseen:
             return
-        bound, driver = _effect_within(state.request.action), self._drivers[state.request.action.spec.means]
-        left = max(bound - (run.now() - (state.injected or run.now())), LAST_LOOK)
+        bound, driver = _effect_within(state.request.action), self._driver(run, state)
+        # While nobody was there to look, nothing could be seen.
+        spent = timedelta() if run.inherited else run.now() - (state.injected or run.now())
+        left = max(bound - spent, LAST_LOOK)
         target, plan = self._target(run, state), plan_of(state.armed)
         look = _looking(lambda within: driver.saw_effect(target, plan, within), left)
         how = await _unless(look, lambda: _undone(state))
@@ -56,9 +59,9 @@ class Watching:
     async def normal(self, event: FaultReverted, run: Run[RunState]) -> AsyncIterator[Decision]:
         """Say when the target is normal again, as long as anybody asks."""
         state = run.view.actions.states[event.fault_id]
-        if state.armed is None:
+        if state.armed is None or state.gone is not None:
             return
-        driver, bound = self._drivers[state.request.action.spec.means], run.view.system.spec.steady_state.recover + SLACK
+        driver, bound = self._driver(run, state), run.view.system.spec.steady_state.recover + SLACK
         target, plan = self._target(run, state), plan_of(state.armed)
         look = _looking(lambda within: driver.saw_normal(target, plan, within), bound)
         back = await _unless(look, lambda: "release" in run.view.requests or run.view.finished is not None)
@@ -71,6 +74,10 @@ class Watching:
         note = self._notes.pop((run.id, event.fault_id), "")
         if note:
             yield ActionDone(action_id=event.fault_id, message=note)
+
+    def _driver(self, run: Run[RunState], state: ActionState) -> Driver:
+        away = self._processes.elsewhere(run)
+        return self._drivers[state.request.action.spec.means] if away is None else OutOfReach(away)
 
     def _target(self, run: Run[RunState], state: ActionState) -> Target:
         return target_of(run, state.request, lambda name: self._processes.current(run, name))

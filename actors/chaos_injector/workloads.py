@@ -53,9 +53,14 @@ class Workloads:
             known = run.view.workloads.get(name)
             if known is not None and (known.died is not None or is_alive(known.identity)):
                 continue
+            found = tagged.get(name)
             number, output = known.starts + 1 if known is not None else 1, self._output(run.id, name)
-            identity = tagged.get(name) or await self._spawn(run, name, workload, output)
-            yield WorkloadStarted(workload=name, number=number, identity=identity, output=str(output))
+            await run.hold()
+            identity = found if found is not None and is_alive(found) else await self._spawn(run, name, workload, output)
+            errors = self._processes.output(run.id, name)
+            started = WorkloadStarted(workload=name, number=number, identity=identity, output=str(output), errors=errors)
+            with self._processes.vouched(run, started):
+                yield started
 
     async def watch(self, event: WorkloadStarted, run: Run[RunState]) -> AsyncIterator[WorkloadDied]:
         """Say when it ends before it is told to."""
@@ -77,6 +82,7 @@ class Workloads:
         ended = {name for name, known in running.items() if not is_alive(known.identity)}
         for name, known in run.view.workloads.items():
             left[name].add(known.identity)
+        await run.hold()
         async with asyncio.TaskGroup() as tasks:
             stops = {name: tasks.create_task(self._stop(name, those, specs[name], problems)) for name, those in left.items()}
         for name, known in running.items():

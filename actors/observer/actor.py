@@ -1,7 +1,8 @@
 """The observer at work: one watch per run, and one lane in which all that it finds is said."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from actors.observer.evidence import name_of, packed
@@ -14,7 +15,7 @@ from bus.errors import BusError, NoAnswer
 from bus.event_streams import EventStreams
 from bus.objects import ObjectStore
 from messages.events import RunEvent
-from messages.measurements import AnswerSeen, MetricSampled
+from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -46,6 +47,8 @@ class Observer(Actor[ObserverView]):
         ProbeSummary,
         OperationsSeen,
         MetricSampled,
+        LogMatched,
+        SetRead,
         EventMatched,
         EventCounted,
         StreamGap,
@@ -53,8 +56,12 @@ class Observer(Actor[ObserverView]):
         ObservedUntil,
     )
 
-    def __init__(self, prober: HealthProber, events: EventStreams, evidence: ObjectStore) -> None:
+    def __init__(
+        self, prober: HealthProber, events: EventStreams, evidence: ObjectStore, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` holds the secrets of systems; by default that of this process."""
         self._prober = prober
+        self._environment = os.environ if environment is None else environment
         self._events = events
         self._evidence = evidence
         self._watches: dict[str, Watch] = {}
@@ -82,7 +89,7 @@ class Observer(Actor[ObserverView]):
                 self._watches.clear()
                 await end(self._working)
 
-    def closed(self, run: str) -> None:
+    def closed(self, run: str, _view: ObserverView) -> None:
         watch = self._watches.pop(run, None)
         if watch is not None:
             watch.stop()
@@ -134,7 +141,7 @@ class Observer(Actor[ObserverView]):
         """The watch over a run that has started and was not over when this actor came to it."""
         state = run.view.state
         if run.id not in self._watches and self._tasks is not None and state.started is not None and state.finished is None:
-            watch = self._watches[run.id] = Watch(run, self._prober, self._events)
+            watch = self._watches[run.id] = Watch(run, self._prober, self._events, self._environment)
             task = self._tasks.create_task(watch.work(), name=f"watch:{run.id}")
             self._working.add(task)
             task.add_done_callback(self._working.discard)

@@ -8,9 +8,11 @@ from datetime import datetime
 from operator import itemgetter
 from sys import intern
 
-from messages.claims import Claim, Matcher, ServiceEvent, Tally, Window
+from messages.claims import Claim, LatencyClaim, Matcher, ServiceEvent, Tally, Window
+from messages.claims.latency import durations
 from messages.expressions import ExpressionError
-from messages.observations import Match
+from messages.histogram import Histogram
+from messages.observations import EventMatched, Match
 from runs.windows import counts_until
 
 KEPT = 200_000
@@ -35,6 +37,20 @@ class Counted:
     error: str | None
     cut: bool
     """Matches beyond those that are kept were counted alone, though the claim needs to know each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far the events were read."""
+
+    until: datetime
+    through: int
+    final: bool
+    """Through the window's end."""
+    reference: Histogram | None = None
+    """The durations in the phase that a latency claim is compared with, once they are known."""
+    before: int | None = None
+    """Events of any kind in the phase that a claim's are to be unlike, once all of them were read."""
 
 
 class Instants:
@@ -72,6 +88,8 @@ class Followed:
         self._evaluated = Instants()
         self._errors = Instants()
         self._error: str | None = None
+        self.known: frozenset[str | None] | None = None
+        """The keys that are nothing new; None as long as nobody knows, or asks."""
         self._tally = matcher.tally()
         self._bounds: tuple[datetime | None, ...] = ()
         self._next = 0
@@ -90,6 +108,10 @@ class Followed:
         if match is not None:
             self._keep(event, match.key)
 
+    def leave_out(self, start: datetime, end: datetime) -> None:
+        """Count no more what has a key that matched in [start, end)."""
+        self.known, self._bounds = frozenset(row[5] for row in self.between(start, end)), ()
+
     def advance(self, window: Window, before: datetime | None = None) -> None:
         """Take what was matched in the window into the tally, up to an instant: what is counted soon need not be counted at once."""
         opens, closes, grace = window.opens, window.closes, counts_until(self.claim, window)
@@ -100,7 +122,8 @@ class Followed:
         limit = min((end for end in (closes, before) if end is not None), default=None)
         while self._next < len(self.rows) and (limit is None or _at(self.rows[self._next]) < limit):
             row = self.rows[self._next]
-            if opens is None or row[4] >= opens:  # one from before may be read only after the window was known to be open
+            new = self.known is None or row[5] not in self.known
+            if new and (opens is None or row[4] >= opens):  # one from before may be read only after the window was known to be open
                 self._tally.see(as_match(row), in_grace=grace is not None and row[4] >= grace)
             self._next += 1
 
@@ -156,9 +179,53 @@ class Matching:
         for followed in self._by_type.get(event.type, self._any):
             followed.see(event)
 
+    def matched(self, followed: Followed, window: Window, opens: datetime, reached: Reached, number: int, *, lost: bool) -> EventMatched:
+        """What a claim has matched so far in its window, which has opened, as an event. `lost`: a part of the window was not seen."""
+        counted = followed.count(window, opens)
+        return EventMatched(
+            assertion=followed.name,
+            number=number,
+            opens=opens,
+            closes=window.closes,
+            until=reached.until,
+            through=reached.through,
+            final=reached.final,
+            count=counted.count,
+            seen=self.seen.count(opens, window.closes),
+            evaluated=counted.evaluated,
+            errors=counted.errors,
+            error=counted.error,
+            gap=lost or counted.cut,
+            first=counted.tally.first,
+            last=counted.tally.last,
+            kept=counted.tally.kept,
+            keys=counted.tally.keys,
+            values=counted.tally.values,
+            reference=reached.reference,
+            known=len(followed.known) if followed.known is not None else None,
+            before=reached.before,
+        )
+
+    def before(self, followed: Followed, phases: Mapping[str, Window], until: datetime) -> int | None:
+        """Events of any kind in the phase that a claim's are to be unlike. What matched there counts no more, once all of it was read."""
+        phase = phases.get(getattr(followed.claim, "unlike", None) or "", Window())
+        if phase.opens is None or phase.closes is None or until < phase.closes:
+            return None
+        if followed.known is None:
+            followed.leave_out(phase.opens, phase.closes)
+        return self.seen.count(phase.opens, phase.closes)
+
     def between(self, start: datetime, end: datetime) -> Iterable[tuple[str, list[Row]]]:
         """Per claim its kept matches stored in [start, end)."""
         return [(followed.name, followed.between(start, end)) for followed in self.followed]
+
+
+def reference_of(followed: Followed, phases: Mapping[str, Window]) -> Histogram | None:
+    """The durations in the phase that a latency claim is compared with; None while it is not over."""
+    phase = phases.get(followed.claim.compare or "") if isinstance(followed.claim, LatencyClaim) else None
+    if phase is None or phase.opens is None or phase.closes is None:
+        return None
+    return durations(row[5] for row in followed.between(phase.opens, phase.closes))
 
 
 def as_match(row: Row) -> Match:

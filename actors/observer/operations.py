@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from messages.histogram import Histogram
 from messages.observations import OperationsSeen
+from messages.successes import Successes
 
 LONGEST = 16 * 1024
 """Bytes that a line may have."""
@@ -118,6 +119,7 @@ class Operations:
             unreadable=outcomes[None],
             samples=tuple(name for name, _ in zip(wrong, range(NAMED), strict=False)),
             through=min((placed.begin for placed in self._placed), default=read),
+            successes=Successes.of(start, (max(placed.at, start) for placed in taken if placed.operation.outcome == "ok")),
         )
 
 

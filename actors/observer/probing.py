@@ -1,4 +1,4 @@
-"""Probes whose latency counts, and claims that ask over HTTP by themselves."""
+"""Probes whose latency counts, and claims that ask over HTTP or gRPC by themselves."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,8 +8,7 @@ from actors.observer.source import Reach, gap_of
 from actors.observer.view import ObserverView
 from bus.actor import Decision, Run
 from messages import checks
-from messages.checks import HttpCheck
-from messages.claims import HttpClaim
+from messages.claims import AnsweredClaim
 from messages.measurements import AnswerSeen
 from targets.health import HealthProber
 
@@ -57,16 +56,17 @@ class Sampled:
 
     def _answer(self) -> Iterator[AnswerSeen]:
         """The next change, unless it is what was said last."""
-        change, (number, last) = self._probe.changes[0], self._run.view.answered.get(self.name, (0, None))
-        if change.up is not last:
+        change, last = self._probe.changes[0], self._run.view.answered.get(self.name)
+        if last is None or (change.up, change.asked) != (last.ok, last.asked):
             yield AnswerSeen(
                 assertion=self.name,
-                number=number + 1,
+                number=last.number + 1 if last is not None else 1,
                 ok=change.up,
                 ago=max(self._run.now() - self._run.instant(change.at), timedelta()),
                 error_bound=max(self._sampling.every, change.since or timedelta()),
                 took=change.took,
                 got="" if change.up else change.error,
+                asked=change.asked,
             )
 
 
@@ -76,7 +76,6 @@ def probe_of(name: str, probe: checks.Probe, prober: HealthProber, since: dateti
     return Sampling(name, lambda: prober.check(probe), every, probe.deadline, since, keeps_latency=True)
 
 
-def asking_of(name: str, claim: HttpClaim, prober: HealthProber, since: datetime) -> Sampling:
+def asking_of(name: str, claim: AnsweredClaim, prober: HealthProber, since: datetime) -> Sampling:
     """How a claim asks by itself."""
-    check = HttpCheck(url=claim.url, expect=claim.expect)
-    return Sampling(name, lambda: prober.answer(check, deadline=claim.deadline, shown=SHOWN), claim.every, claim.deadline, since)
+    return Sampling(name, prober.asking(claim.question, deadline=claim.deadline, shown=SHOWN), claim.every, claim.deadline, since)

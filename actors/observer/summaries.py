@@ -8,6 +8,7 @@ from itertools import islice
 
 from messages.histogram import Histogram
 from messages.observations import ProbeSummary
+from messages.successes import Successes
 
 SPAN = timedelta(seconds=1)
 
@@ -33,6 +34,8 @@ class Summaries:
         self._span = max(SPAN, every)
         self._ticks: deque[Sampled] = deque()
         self._cuts: deque[tuple[datetime, datetime]] = deque()
+        self._good: list[datetime] | None = None
+        """When good answers came that no summary has told yet, where latency is kept."""
         self.start = start
         """Where the next summary starts."""
 
@@ -82,6 +85,16 @@ class Summaries:
             missed=sum(tick.missed for tick in ticks),
             slowest=max((tick.took for tick in ticks), default=timedelta()),
             latency=Histogram.of(latencies) if latencies else None,
+            successes=self._successes(ticks, end),
         )
         self.start = end
         return summary
+
+    def _successes(self, ticks: Iterable[Sampled], end: datetime) -> Successes | None:
+        """An answer counts when it came: one that came after the end is told by a later summary."""
+        timed = [tick for tick in ticks if tick.latency is not None]
+        if self._good is None and not timed:
+            return None
+        good = [*(self._good or ()), *(tick.at + tick.took for tick in timed if tick.ok)]
+        self._good = [instant for instant in good if instant >= end]
+        return Successes.of(self.start, (instant for instant in good if self.start <= instant < end))

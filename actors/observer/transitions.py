@@ -18,6 +18,8 @@ class Change:
     took: timedelta
     check: str
     error: str
+    asked: bool = True
+    """False: nothing could be asked, which says nothing of the service; a change to and from that is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Transitions:
         self._every = every.total_seconds()
         self._max_gap = max_gap.total_seconds()
         self._up: bool | None = None
+        self._asked = True
         self._sent: float | None = None
         self._changed = 0.0
 
@@ -43,14 +46,14 @@ class Transitions:
         if tick.missed:
             return None
         before, self._sent = self._sent, tick.intended
-        if tick.ok is self._up:
+        if (tick.ok, tick.asked) == (self._up, self._asked):
             return None
-        self._up = tick.ok
+        self._up, self._asked = tick.ok, tick.asked
         took = tick.took.total_seconds()
         # A slow good sample may end after the intended start of a bad one behind it: the changes stay in order.
         self._changed = max(self._changed, tick.intended + (took if tick.ok else 0.0))
         since = None if before is None else timedelta(seconds=tick.intended - before)
-        return Change(tick.ok, self._changed, since, tick.took, tick.check or "process", tick.error)
+        return Change(tick.ok, self._changed, since, tick.took, tick.check or "process", tick.error, tick.asked)
 
     def unsent(self, tick: Tick) -> Unsent | None:
         """The stretch without samples that this tick ends, if it was too long. To be asked before `see`."""

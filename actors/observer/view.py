@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from messages.events import Recorded, RunEvent
-from messages.measurements import AnswerSeen
+from messages.measurements import AnswerSeen, LogMatched, SetRead
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -33,16 +33,22 @@ class ObserverView:
         """The newest of each claim."""
         self.sampled_until: dict[str, datetime] = {}
         """The end of each probe's newest summary."""
-        self.answered: dict[str, tuple[int, bool]] = {}
-        """How often the answers to each http claim have changed, and whether the last was good."""
+        self.answered: dict[str, AnswerSeen] = {}
+        """How the answers to each claim that asks by itself have changed last."""
         self.roles: dict[str, int] = {}
-        """How often each service's role has changed."""
+        """How often each service's role was said."""
         self.operated: dict[str, OperationsSeen] = {}
         """The newest of each workload."""
+        self.logged: dict[str, LogMatched] = {}
+        """The newest of each log claim."""
+        self.read: set[str] = set()
+        """The set claims for which it was read what is there."""
         self.counted_until: datetime | None = None
         self.read_first: int | None = None
         """Through which sequence the event stream was read when that was said first."""
         self.mark: ObservedUntil | None = None
+        self.probes_until: datetime | None = None
+        """The furthest that a watermark has said of what is sampled."""
         self.ended: set[str] = set()
         """The stages whose end was observed."""
         self.stored: set[str] = set()
@@ -58,14 +64,10 @@ class ObserverView:
                 self.transitions[event.service] = event.number
             case ProbeSummary():
                 self.sampled_until[event.probe] = event.end
-            case AnswerSeen():
-                self.answered[event.assertion] = (event.number, event.ok)
             case RoleSeen():
                 self.roles[event.service] = event.number
             case OperationsSeen():
                 self.operated[event.workload] = event
-            case EventMatched():
-                self.matched[event.assertion] = event
             case EventCounted():
                 self.counted_until = event.end
             case StreamGap():
@@ -74,10 +76,26 @@ class ObserverView:
                 self.stored.add(event.stage)
             case ObservedUntil():
                 self._marked(event)
+            case _:
+                self._apply_claim(event)
+
+    def _apply_claim(self, event: RunEvent) -> None:
+        """What is said of one claim."""
+        match event:
+            case AnswerSeen():
+                self.answered[event.assertion] = event
+            case EventMatched():
+                self.matched[event.assertion] = event
+            case LogMatched():
+                self.logged[event.assertion] = event
+            case SetRead():
+                self.read.add(event.assertion)
 
     def _marked(self, event: ObservedUntil) -> None:
         self.marks[event.stage] = event.number
         self.mark = event
+        if event.probes is not None:
+            self.probes_until = max(event.probes, self.probes_until or event.probes)
         if event.kind == "end":
             self.ended.add(event.stage)
         if self.read_first is None and event.events is not None:

@@ -1,12 +1,12 @@
 """The watch over one run: what its probes and its reading of events have found, as events in the order in which they may be said."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from actors.observer.events import EventReading
 from actors.observer.health import Probe, Probing, bound_of
-from actors.observer.matching import Followed
+from actors.observer.matching import Followed, Reached, reference_of
 from actors.observer.sources import Sources
 from actors.observer.transitions import Change
 from actors.observer.view import ObserverView
@@ -14,9 +14,7 @@ from actors.observer.watermarks import OFTEN, SELDOM, edges, ends, finished_stag
 from bus.actor import Decision, Run
 from bus.cancelling import end
 from bus.event_streams import EventStreams
-from messages.claims import LatencyClaim, Window
-from messages.claims.latency import durations
-from messages.histogram import Histogram
+from messages.claims import Window
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -27,6 +25,7 @@ from messages.observations import (
     ServiceUp,
     StreamGap,
 )
+from runs.history import phase_windows
 from runs.windows import window_of
 from targets.health import HealthProber
 
@@ -37,17 +36,18 @@ RECENT = timedelta(milliseconds=500)
 class Watch:
     """Observes one run from its start on. Probing and reading never wait for the journal; what they find waits to be said."""
 
-    def __init__(self, run: Run[ObserverView], prober: HealthProber, streams: EventStreams) -> None:
+    def __init__(self, run: Run[ObserverView], prober: HealthProber, streams: EventStreams, environment: Mapping[str, str]) -> None:
         self._run = run
         self._view = run.view
         self._probing = Probing(prober, run, self._news)
-        self._sources = Sources(prober, run, self._news)
+        self._sources = Sources(prober, run, self._news, environment)
         self.events = EventReading(streams, run, self._news, self._fresh)
         self.evidence: dict[str, EvidenceStored] = {}
         """What was stored and is still to be said."""
         self._unmatched: set[str] = set()
         self._matched_at: dict[str, datetime] = {}
         self._marked_at: datetime | None = None
+        self._told: datetime | None = None
         self._stopped = asyncio.Event()
 
     async def work(self) -> None:
@@ -87,6 +87,7 @@ class Watch:
             self._probing.stop()
             self._sources.stop()
         probes, events, through = self._sampled_until(), self.events.until, self.events.through
+        self._told = self._sources.told(probes)
         self.events.pause = interval(state).total_seconds()
         if state.finished is None:
             yield from self._changes()
@@ -195,37 +196,13 @@ class Watch:
         return False
 
     def _match(self, followed: Followed, window: Window, opens: datetime, read: tuple[datetime, int, bool]) -> EventMatched:
-        counted, said, closes = followed.count(window, opens), self._view.matched.get(followed.name), window.closes
+        said, closes, (until, through, final) = self._view.matched.get(followed.name), window.closes, read
         lost = any(lost.end > opens and (closes is None or lost.start < closes) for lost in self.events.lost)
-        return EventMatched(
-            assertion=followed.name,
-            number=said.number + 1 if said else 1,
-            opens=opens,
-            closes=closes,
-            until=read[0],
-            through=read[1],
-            final=read[2],
-            count=counted.count,
-            seen=self.events.matching.seen.count(opens, closes),
-            evaluated=counted.evaluated,
-            errors=counted.errors,
-            error=counted.error,
-            gap=lost or counted.cut,
-            first=counted.tally.first,
-            last=counted.tally.last,
-            kept=counted.tally.kept,
-            keys=counted.tally.keys,
-            values=counted.tally.values,
-            reference=self._reference(followed) if read[2] else None,
+        matching, phases = self.events.matching, phase_windows(self._view.state)
+        reached = Reached(
+            until, through, final, reference_of(followed, phases) if final else None, matching.before(followed, phases, until)
         )
-
-    def _reference(self, followed: Followed) -> Histogram | None:
-        """The durations in the phase that a latency claim is compared with."""
-        claim, stages = followed.claim, self._view.state.stages
-        stage = stages.get(claim.compare or "") if isinstance(claim, LatencyClaim) else None
-        if stage is None or stage.finished is None:
-            return None
-        return durations(row[5] for row in followed.between(stage.started, stage.finished))
+        return matching.matched(followed, window, opens, reached, said.number + 1 if said else 1, lost=lost)
 
     def _counted(self, until: datetime | None) -> list[EventCounted]:
         return self.events.counting.through(until, self._view.counted_until) if until is not None else []
@@ -255,8 +232,16 @@ class Watch:
 
     def _mark(self, stage: str, reached: tuple[datetime | None, datetime | None, int], *, end_of_stage: bool) -> ObservedUntil:
         probes, events, through = reached
-        number, kind = self._view.marks.get(stage, 0) + 1, "end" if end_of_stage else "progress"
-        return ObservedUntil(stage=stage, number=number, probes=probes, events=events, through=through, kind=kind)  # type: ignore[arg-type]
+        number = self._view.marks.get(stage, 0) + 1
+        return ObservedUntil(
+            stage=stage,
+            number=number,
+            probes=probes,
+            events=events,
+            through=through,
+            told=self._told,
+            kind="end" if end_of_stage else "progress",
+        )
 
     def _stored(self) -> Iterator[Decision]:
         for stage, stored in list(self.evidence.items()):

@@ -42,6 +42,7 @@ def edges(state: RunState) -> set[datetime]:
     found = {instant for stage in state.stages.values() for instant in (stage.started, stage.finished)}
     for action in state.actions.faults().values():
         found |= {action.requested, action.armed_at, action.injected, action.effective, action.reverted, action.gone}
+        found.add(action.rehearsal_ended)
     return {instant for instant in found if instant is not None}
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 
+from actors.reporter.archiving import Archiving
 from actors.reporter.rendering import FORMATS, STORED, render
 from bus.actor import Actor, Run, Subscription, on
 from bus.objects import ObjectStore
@@ -17,13 +19,17 @@ class Reporter(Actor[ReportFold]):
     name = "reporter"
     emits = (ReportPublished,)
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, archiving: Archiving | None = None) -> None:
         self._store = store
+        self._archiving = archiving
         self._turn = asyncio.Lock()
         """One report is rendered at a time: several threads at it would hold up the loop, and finish no sooner."""
 
     def fold(self, run: str) -> ReportFold:
         return ReportFold(run)
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        return self._archiving.working() if self._archiving is not None else nullcontext()
 
     def subscriptions(self) -> tuple[Subscription, ...]:
         return (on(RunFinished, self.publish),)

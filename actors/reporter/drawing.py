@@ -8,6 +8,7 @@ from actors.reporter.chart import Chart
 from actors.reporter.lanes import Lane, lanes, last_of
 from actors.reporter.plots import Plot, charts, plots, rare
 from actors.reporter.shapes import Axis, Box, Mark
+from actors.reporter.standing import SIGNS, asked, did, owned, paused, sign
 from actors.reporter.wording import offset, tick
 from runs.report import Report
 
@@ -50,6 +51,8 @@ class Drawing:
     stages: tuple[Box, ...]
     shades: tuple[Box, ...]
     """Faults, from armed to gone, through everything."""
+    stills: tuple[Box, ...]
+    """Where the run stood still: pauses, holds and gates."""
     lanes: tuple[Lane, ...]
     rows: tuple[Row, ...]
     charts: tuple[Chart, ...]
@@ -89,6 +92,7 @@ def draw(report: Report, name: str, found: Sequence[Plot], axis: Axis, *, width:
         bottom=bottom,
         stages=tuple(_stages(report, axis)),
         shades=tuple(_shades(report, axis)),
+        stills=tuple(_stills(report, axis)),
         lanes=drawn,
         rows=rows,
         charts=plotted,
@@ -124,6 +128,32 @@ def _shades(report: Report, axis: Axis) -> Iterator[Box]:
         yield Box(x=x, y=26, w=max(right - x, 1), h=0, kind="shade", title=fault.id)
 
 
+def _stills(report: Report, axis: Axis) -> Iterator[Box]:
+    """A pause is a ribbon under the name of its stage; a gate stands between two, with its answer."""
+    for pause in report.pauses:
+        x, right = axis.x(pause.start), axis.x(pause.end or axis.end)
+        yield Box(x=x, y=21, w=max(right - x, 2), h=5, kind="paused", title=paused(pause))
+    for gate in report.gates:
+        x, right = axis.x(gate.opened), axis.x(gate.closed or axis.end)
+        told = [f"{sign(gate)} {gate.by}", sign(gate)] if gate.closed else ["?"]
+        fits = next((text for text in told if len(text) * _LETTER + 3 <= right - x), "")
+        yield Box(x=x, y=4, w=max(right - x, 2), h=22, kind="gate", title=asked(gate), label=fits)
+
+
+def _people(report: Report, axis: Axis, y: float) -> Iterator[Mark]:
+    for entry in report.control:
+        if entry.asked != "submit":
+            at = offset((entry.timestamp - axis.start).total_seconds())
+            told = f"{at} {entry.principal} {did(entry)}{f': {entry.note}' if entry.note else ''}"
+            yield Mark(axis.x(entry.timestamp), y, "person", told, "people", SIGNS.get(entry.asked, "·"))
+
+
+def _hosts(report: Report, axis: Axis, y: float) -> Iterator[Mark]:
+    for change in report.owners:
+        at = offset((change.timestamp - axis.start).total_seconds())
+        yield Mark(axis.x(change.timestamp), y, "rare", f"{at} {owned(change)}")
+
+
 def _judged(report: Report, axis: Axis, y: float) -> Iterator[Mark]:
     for detail in report.validation_results.assertion_details:
         if detail.timestamp is not None:
@@ -152,8 +182,9 @@ def _rare(report: Report, axis: Axis, y: float) -> Iterator[Mark]:
 
 
 def _rows(report: Report, axis: Axis, y: float, *, inline: bool) -> Iterator[Row]:
-    """Judgements, what should not be, and service events of types that came seldom."""
-    for name, marks in (("judged", _judged), ("unexpected", _odd), ("rare events", _rare)):
+    """What people asked, which hosts took over, judgements, what should not be, and service events of types that came seldom."""
+    found = (("people", _people), ("hosts", _hosts), ("judged", _judged), ("unexpected", _odd), ("rare events", _rare))
+    for name, marks in found:
         y += 32 if inline else 17
         row = Row(name, y, tuple(marks(report, axis, y)))
         if row.marks:

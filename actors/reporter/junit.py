@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
+from actors.reporter.standing import deeds, stills
+from actors.reporter.telling import SHOWN, verdict_words
 from actors.reporter.wording import printable
+from messages.verdicts import Reason
 from runs.report import Report
 from runs.report_findings import AssertionDetail
 from runs.report_values import Outcome
-
-_SHOWN = ("failed", "inconclusive")
 
 
 def junit(report: Report) -> bytes:
@@ -56,6 +57,7 @@ def _properties(report: Report) -> dict[str, str]:
         "reason": verdict.reason.value if verdict.reason else "",
         "principal": report.execution.principal,
         "position": str(report.journal.position),
+        **({"rehearsal": "true"} if report.metadata.rehearsal else {}),
     }
 
 
@@ -65,7 +67,8 @@ def _assertion(report: Report, detail: AssertionDetail) -> ET.Element:
     case = _case(detail.id, place, took)
     says = f"{detail.description}: {detail.message}" if detail.description else detail.message
     body = "\n".join((detail.summary, detail.message, *(f"evidence: {e}" for e in detail.evidence)))
-    _mark(case, detail.outcome, detail.reason.value if detail.reason else "claim_failed", says, body)
+    reason = Reason.VACUOUS if detail.outcome == "vacuous" else detail.reason
+    _mark(case, detail.outcome, reason.value if reason else "claim_failed", says, body)
     return case
 
 
@@ -93,8 +96,9 @@ def _unexplained(report: Report) -> bool:
         return True
     if verdict.exit_code == 0:
         return False
-    shown = {d.reason for d in report.validation_results.assertion_details if d.outcome in _SHOWN}
-    if report.steady_state.outcome in _SHOWN:
+    shown = {d.reason for d in report.validation_results.assertion_details if d.outcome in SHOWN}
+    shown |= {Reason.VACUOUS for d in report.validation_results.assertion_details if d.outcome == "vacuous"}
+    if report.steady_state.outcome in SHOWN:
         shown.add(report.steady_state.reason)
     return verdict.reason not in shown
 
@@ -107,11 +111,11 @@ def _mark(case: ET.Element, outcome: Outcome, reason: str, message: str, body: s
     match outcome:
         case "failed":
             _add(case, "failure", reason, message, body)
-        case "inconclusive":
+        case "inconclusive" | "vacuous":
             _add(case, "error", reason, message, body)
-        case "not_reached" | "not_judged":
+        case "not_reached" | "not_judged" | "control":
             ET.SubElement(case, "skipped")
-        case "passed":
+        case "passed" | "needs_fault":
             pass
 
 
@@ -128,7 +132,9 @@ def _seconds(seconds: float) -> str:
 
 
 def _told(report: Report) -> str:
-    lines = [f"{report.verdict.verdict or 'no verdict'}: {report.verdict.message}"]
+    lines = [f"{verdict_words(report)}: {report.verdict.message}"]
     lines += [f"{service} recovered in {took.text}" for service, took in report.system_impact.recovery_times.items()]
+    lines += stills(report)
+    lines += [f"{d.who} {d.what}{': ' + d.note if d.note else ''}" for d in deeds(report)]
     lines += [f"{r.text}" for r in report.recommendations]
     return "\n".join(lines)

@@ -157,7 +157,8 @@ def _bar(fault: FaultReport, axis: Axis, y: float, x: float, right: float, *, ou
         effect = Box(x=start, y=y + 2, w=stop - start, h=10, kind="bad" if fault.error else "effect", title=title)
     moments = tuple(_moments(fault, axis, y + 7))
     label_x, anchor = _label_at(x, right, len(_label(fault)) * _LETTER, axis, outside=outside)
-    return FaultBar(Box(x, y, right - x, 14, "life", title), effect, moments, _label(fault), label_x, y + 11, anchor)
+    kind = "life" if fault.rehearsed is None else "life rehearsed"
+    return FaultBar(Box(x, y, right - x, 14, kind, title), effect, moments, _label(fault), label_x, y + 11, anchor)
 
 
 def _label_at(x: float, right: float, wide: float, axis: Axis, *, outside: bool) -> tuple[float, str]:
@@ -176,7 +177,9 @@ def _moments(fault: FaultReport, axis: Axis, y: float) -> Iterator[Mark]:
 
 
 def last_of(fault: FaultReport, axis: Axis) -> datetime:
-    """Until when a fault was there, as far as is known."""
+    """Until when a fault was there, as far as is known; of a rehearsed one, would have been."""
+    if fault.rehearsed is not None:
+        return fault.rehearsal_ended or axis.end
     if fault.gone is not None or fault.status in {"refused", "failed", "expired"}:
         return fault.gone or fault.requested or axis.start
     return fault.reverted or axis.end

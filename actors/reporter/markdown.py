@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from actors.reporter import telling
+from actors.reporter.standing import deeds, stills
 from actors.reporter.strip import LEGEND, strips
 from actors.reporter.wording import offset, printable
 from runs.report import Report
@@ -17,6 +18,9 @@ _SIGNS = {
     "inconclusive": "❔",
     "not_reached": "⚪",
     "not_judged": "⚪",
+    "vacuous": "🫥",
+    "needs_fault": "✅",
+    "control": "⚪",
     "aborted": "🛑",
     "unsafe": "🚨",
     "none": "⏳",
@@ -50,15 +54,16 @@ def _parts(report: Report) -> Iterator[list[str]]:
     yield list(_advice(report))
     yield list(_line(report))
     for detail in telling.ordered(report):
-        if detail.outcome in {"failed", "inconclusive"}:
+        if detail.outcome in telling.SHOWN:
             yield list(_detail(report, detail))
     yield list(_unexpected(report))
+    yield list(_people(report))
     yield list(_about(report))
 
 
 def _first(report: Report) -> Iterator[str]:
     verdict = report.verdict
-    word = verdict.verdict or "no verdict"
+    word = telling.verdict_words(report)
     reason = f" ({verdict.reason.replace('_', ' ')})" if verdict.reason else ""
     yield f"## {_SIGNS[verdict.verdict or 'none']} {_text(report.metadata.scenario)}: {word}{reason}"
     yield ""
@@ -105,7 +110,8 @@ def _advice(report: Report) -> Iterator[str]:
 def _line(report: Report) -> Iterator[str]:
     found = strips(report, 72)
     if found:
-        yield from _folded("Time line", ["```text", *(str(strip).replace("`", "'") for strip in found), "", LEGEND, "```"])
+        drawn = ["```text", *(str(strip).replace("`", "'") for strip in found), "", LEGEND, "```"]
+        yield from _folded("Time line", [*drawn, *(f"- {_text(told)}" for told in stills(report))])
 
 
 def _detail(report: Report, detail: AssertionDetail) -> Iterator[str]:
@@ -130,6 +136,17 @@ def _unexpected(report: Report) -> Iterator[str]:
         for u in found[:_ROWS]
     ]
     yield from _folded(f"Unexpected ({len(found)})", told)
+
+
+def _people(report: Report) -> Iterator[str]:
+    found, zero = deeds(report), report.execution.start or report.execution.accepted
+    if not found:
+        return
+    told = []
+    for deed in found[:_ROWS]:
+        at = offset((deed.at - zero).total_seconds()) if zero else ""
+        told.append(f"- {at} **{_text(deed.who)}** {_text(deed.what)}{': ' + _text(deed.note) if deed.note else ''}")
+    yield from _folded(f"Who did what ({len(found)})", told)
 
 
 def _about(report: Report) -> Iterator[str]:

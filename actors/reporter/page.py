@@ -18,6 +18,7 @@ from actors.reporter.figures import tables
 from actors.reporter.plan import stages
 from actors.reporter.plots import plots
 from actors.reporter.readout import readout
+from actors.reporter.standing import deeds, stills
 from actors.reporter.wording import clock, figure, offset, printable, stamp
 from runs.report import Report
 from runs.report_findings import AssertionDetail, Evidence
@@ -65,6 +66,8 @@ def page(report: Report) -> bytes:
         curves={series.kind for plot in plots(report) for series in plot.series},
         tables=tables(report),
         stages=stages(report),
+        stills=stills(report),
+        deeds=deeds(report),
         timeline=report.timeline[:LONGEST],
         left_out=max(len(report.timeline) - LONGEST, 0),
         evidence=lambda ids: _evidence(report, ids),

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from actors.reporter import telling
+from actors.reporter.standing import deeds, stills
 from actors.reporter.strip import LEGEND, NAMES, strips
 from actors.reporter.wording import offset, printable
 from runs.report import Report
@@ -23,7 +24,7 @@ def plain(report: Report) -> bytes:
 
 def brief(report: Report) -> str:
     """The verdict, the time line and the claims: what a terminal shows of a run that is over."""
-    parts = (_first(report), _line(report), _claims(report, evidence=False), _unexpected(report))
+    parts = (_first(report), _line(report), _claims(report, evidence=False), _unexpected(report), _people(report))
     return printable("\n".join(line.rstrip() for part in parts for line in part).strip("\n"))
 
 
@@ -35,12 +36,13 @@ def _parts(report: Report) -> Iterator[Iterator[str]]:
     yield _steady(report)
     yield _unexpected(report)
     yield _faults(report)
+    yield _people(report)
     yield _closer(report)
 
 
 def _first(report: Report) -> Iterator[str]:
     verdict = report.verdict
-    word = (verdict.verdict or "no verdict").upper()
+    word = (verdict.verdict or "no verdict").upper() + (telling.REHEARSAL if report.metadata.rehearsal else "")
     reason = f" ({verdict.reason})" if verdict.reason else ""
     yield f"{telling.MARKS[verdict.verdict or 'none']} {word}{reason}  {report.metadata.scenario} on {report.metadata.system}"
     yield f"  run {report.metadata.run_id}{', trace ' + report.metadata.trace_id if report.metadata.trace_id else ''}"
@@ -76,15 +78,18 @@ def _line(report: Report) -> Iterator[str]:
     if took is not None:
         yield f"{'':<{NAMES}} 0s{took.text:>{columns - 2}}"
     yield f"{'':<{NAMES}} {LEGEND}"
+    for told in stills(report):
+        yield from _wrapped(f"░ {told}", "  ")
 
 
 def _claims(report: Report, *, evidence: bool) -> Iterator[str]:
     results = report.validation_results
     yield from _heading(f"Assertions: {results.passed_assertions} of {results.total_assertions} passed")
     for detail in telling.ordered(report):
-        yield from _wrapped(f"{telling.MARKS[detail.outcome]} {detail.id}: {detail.summary} ({telling.scope(detail)})", "")
+        word = f" {detail.outcome.upper()}" if detail.outcome == "vacuous" else ""
+        yield from _wrapped(f"{telling.MARKS[detail.outcome]}{word} {detail.id}: {detail.summary} ({telling.scope(detail)})", "")
         yield from _wrapped(detail.message, "    ")
-        if evidence and detail.outcome in {"failed", "inconclusive"}:
+        if evidence and detail.outcome in telling.SHOWN:
             yield from _evidence(report, detail)
 
 
@@ -123,6 +128,19 @@ def _faults(report: Report) -> Iterator[str]:
         told = "".join(f", {span.text} {name}" for name, span in times)
         by = f", restored by {fault.restored_by}" if fault.restored_by else ""
         yield from _wrapped(f"{fault.id}: {telling.what(fault)}: {fault.status}{told}{by}{': ' + fault.error if fault.error else ''}", "  ")
+
+
+def _people(report: Report) -> Iterator[str]:
+    found = deeds(report)
+    if not found:
+        return
+    zero = report.execution.start or report.execution.accepted
+    yield from _heading("Who did what")
+    for deed in found[:_ODD]:
+        at = offset((deed.at - zero).total_seconds()) if zero else ""
+        yield from _wrapped(f"{at:>10}  {deed.who} {deed.what}{': ' + deed.note if deed.note else ''}", "")
+    if len(found) > _ODD:
+        yield f"  and {len(found) - _ODD} more in the JSON report"
 
 
 def _closer(report: Report) -> Iterator[str]:

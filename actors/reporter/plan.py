@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from messages.scenario import Action, Phase
+from actors.reporter.standing import answered
+from messages.scenario import Action, Gate, Phase
 from runs.report import Report
 from runs.report_model import Choice, PhaseReport
 from runs.report_values import readable
@@ -45,7 +46,16 @@ def _stage(report: Report, real: PhaseReport, phase: Phase | None, finally_: tup
     else:
         planned = readable(phase.duration) if phase.duration else "until its actions are done"
     steps = tuple(step for action in actions for step in _steps(report, real, action))
-    return Stage(real, phase.description if phase else "", planned, steps)
+    gate = (_gate(report, phase, phase.gate),) if phase is not None and phase.gate is not None else ()
+    return Stage(real, phase.description if phase else "", planned, (*gate, *steps))
+
+
+def _gate(report: Report, phase: Phase, gate: Gate) -> Step:
+    told = f"asks{' ' + ' or '.join(gate.approve) if gate.approve else ''}: “{gate.ask}”"
+    found = next((g for g in report.gates if g.phase == phase.name), None)
+    if found is None:
+        return Step("gate", told, "not reached", good=False)
+    return Step("gate", told, answered(found) if found.closed else "not answered", good=found.outcome == "approved")
 
 
 def _steps(report: Report, real: PhaseReport, action: Action) -> Iterator[Step]:
@@ -55,14 +65,15 @@ def _steps(report: Report, real: PhaseReport, action: Action) -> Iterator[Step]:
     told = ", ".join(part for part in (f"{action.action} {target_text(action)}", when.strip(), lasts) if part)
     choice = next((c for c in report.execution.choices if c.action == action.id), None)
     if choice is not None:
-        yield Step(action.id, f"chosen among {', '.join(choice.candidates)}", _chosen(choice), good=bool(choice.chosen))
+        yield Step(action.id, f"chosen among {', '.join(choice.candidates) or 'none'}", _chosen(choice), good=bool(choice.chosen))
     for name in action.faults(choice.chosen if choice is not None else None):
         yield _step(report, real, name, told)
 
 
 def _chosen(choice: Choice) -> str:
     told = [f"{name} ({choice.values[name]})" if choice.values.get(name) else name for name in choice.chosen]
-    return f"{', '.join(told) or 'none of them'}, seed {choice.seed}"
+    spared = f"; {', '.join(choice.protected)} protected" if choice.protected else ""
+    return f"{', '.join(told) or 'none of them'}, seed {choice.seed}{spared}"
 
 
 def _step(report: Report, real: PhaseReport, name: str, told: str) -> Step:

@@ -34,10 +34,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point of one kind, with a tooltip, and what it leads to on the page."""
+    """A point of one kind, with a tooltip, what it leads to on the page, and its sign if it is not that of its kind."""
 
     x: float
     y: float
     kind: str
     title: str
     leads_to: str = ""
+    sign: str = ""

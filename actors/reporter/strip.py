@@ -38,7 +38,7 @@ def strips(report: Report, columns: int) -> list[Strip]:
     if axis is None:
         return []
     services = sorted(report.system_impact.services, key=lambda s: not (s.faults or s.downtimes))[:MOST]
-    found = [_stages(report, axis, columns)]
+    found = [_stages(report, axis, columns), *_stills(report, axis, columns)]
     for service in services:
         found += _lane(report, service, axis, columns)
     homes = {s.service for s in report.system_impact.services}
@@ -54,6 +54,18 @@ def _stages(report: Report, axis: Axis, columns: int) -> Strip:
             for index, letter in enumerate(f"│{phase.phase_name}"[: end - begin]):
                 cells[begin + index] = letter
     return Strip("", "".join(cells))
+
+
+def _stills(report: Report, axis: Axis, columns: int) -> Iterator[Strip]:
+    cells = [" "] * columns
+    for pause in report.pauses:
+        _fill(cells, _span(axis, columns, pause.start, pause.end or axis.end), "░")
+    if report.pauses:
+        yield Strip("stood still", "".join(cells))
+    for gate in report.gates:
+        cells = [" "] * columns
+        _fill(cells, _span(axis, columns, gate.opened, gate.closed or axis.end), "░")
+        yield Strip(f"gate {gate.phase}", "".join(cells), gate.outcome or "open")
 
 
 def _lane(report: Report, service: AffectedService, axis: Axis, columns: int) -> Iterator[Strip]:

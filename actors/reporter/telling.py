@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from actors.reporter.standing import resolution
 from actors.reporter.wording import figure, share, signed
 from runs.report import Report
 from runs.report_effects import FaultReport
 from runs.report_findings import AssertionDetail
 from runs.report_values import Outcome, Span
 
-ORDER: tuple[Outcome, ...] = ("failed", "inconclusive", "not_judged", "not_reached", "passed")
+ORDER: tuple[Outcome, ...] = ("failed", "vacuous", "inconclusive", "not_judged", "not_reached", "control", "needs_fault", "passed")
 """The outcomes, those to look at first."""
 MARKS = {
     "passed": "✓",
@@ -17,11 +18,17 @@ MARKS = {
     "inconclusive": "?",
     "not_reached": "-",
     "not_judged": "-",
+    "vacuous": "∅",
+    "needs_fault": "✓",
+    "control": "-",
     "aborted": "■",
     "unsafe": "!",
     "none": "…",
 }
 """A sign for each outcome and verdict, so that none is told by its colour alone."""
+SHOWN: tuple[Outcome, ...] = ("failed", "vacuous", "inconclusive")
+"""The outcomes that somebody has to look at."""
+REHEARSAL = " in rehearsal, without its faults"
 _WORDS = {"stop": "stopped", "kill": "killed", "pause": "paused", "restart": "restarted"}
 
 
@@ -54,9 +61,12 @@ def _passed(report: Report) -> Fact:
         ("inconclusive", results.inconclusive_assertions),
         ("not reached", results.not_reached_assertions),
         ("not judged", results.not_judged_assertions),
+        ("vacuous", results.vacuous_assertions),
     )
+    rest = (("need their fault", results.needs_fault_assertions), ("not to be judged without one", results.control_assertions))
     told = ", ".join(f"{count} {word}" for word, count in counts if count)
     tone = "bad" if results.failed_assertions else "warn" if told else "good"
+    told = ", ".join((*filter(None, (told,)), *(f"{count} {word}" for word, count in rest if count)))
     return Fact("Assertions", f"{results.passed_assertions} / {results.total_assertions}", told or "passed", tone)
 
 
@@ -99,6 +109,8 @@ def became(fault: FaultReport) -> str:
     """What became of a fault, after its target's name."""
     if fault.requested is None:
         return "was not reached"
+    if fault.rehearsed is not None:
+        return f"was not disturbed: {_WORDS.get(fault.action, _kind(fault))} only in rehearsal, in phase {fault.phase}"
     if fault.injected is None:
         return f"was not disturbed: {fault.error}" if fault.error else "was not disturbed"
     done = _WORDS.get(fault.action)
@@ -137,11 +149,26 @@ def held(fault: FaultReport) -> bool:
 
 def unsafe(report: Report) -> list[tuple[str, str]]:
     """What may still be disturbed, and what to do about it."""
-    return [
-        (f"{f.id}: {what(f)} could not be undone: {f.error}", f.repair or f"Undo it on {f.target} by hand")
-        for f in report.faults
-        if f.status == "not undone"
-    ]
+    left = [f for f in report.faults if f.status == "not undone"]
+    return [(f"{f.id}: {what(f)} could not be undone: {f.error}", _repair(report, f)) for f in left]
+
+
+def put_right(report: Report) -> bool:
+    """Whether somebody has resolved all that was left."""
+    left = [f for f in report.faults if f.status == "not undone"]
+    return bool(left) and all(resolution(report, f.id) for f in left)
+
+
+def _repair(report: Report, fault: FaultReport) -> str:
+    done = resolution(report, fault.id)
+    if done is not None:
+        return f"nothing any more, {done.principal} resolved it{': ' + done.note if done.note else ''}"
+    return fault.repair or f"Undo it on {fault.target} by hand"
+
+
+def verdict_words(report: Report) -> str:
+    """The verdict, and of a rehearsal that it is one."""
+    return f"{report.verdict.verdict or 'no verdict'}{REHEARSAL if report.metadata.rehearsal else ''}"
 
 
 def scope(detail: AssertionDetail) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 
+from actors.scheduler.pausing import reached
 from messages.events import RunEvent
 from messages.run_events import AssertionExpired, AssertionOpened
 from messages.verdicts import Reason
@@ -35,19 +36,15 @@ def _open_steady(state: RunState, mode: Literal["settle", "steady", "recover"]) 
             yield AssertionOpened(assertion=name, claim=claim, mode=mode, opens=window.opens)
 
 
-def deadlines(state: RunState, now: datetime, wakes: list[datetime]) -> Iterator[RunEvent]:
-    """What was not judged within 15 s after its window's end is inconclusive."""
+def deadlines(state: RunState, now: datetime, back: datetime, wakes: list[datetime]) -> Iterator[RunEvent]:
+    """What was not judged within 15 s after its window's end, and after the bus was back, is inconclusive."""
     for assertion in state.assertions.values():
         if assertion.verdict is not None:
             continue
-        limit = _deadline(state, assertion)
-        if limit is None:
-            continue
-        if now >= limit:
+        ended = _ended(state, assertion)
+        if ended is not None and reached(state, max(ended, back), JUDGE_BUDGET, now, wakes):
             told = "nobody judged it in time: the observer or the validator was away, or too far behind"
             yield AssertionExpired(assertion=assertion.id, reason=Reason.GAP, message=told)
-        else:
-            wakes.append(limit)
 
 
 def waiting_for(state: RunState, now: datetime, wakes: list[datetime]) -> bool:
@@ -61,9 +58,10 @@ def waiting_for(state: RunState, now: datetime, wakes: list[datetime]) -> bool:
     return False
 
 
-def _deadline(state: RunState, assertion: AssertionState) -> datetime | None:
+def _ended(state: RunState, assertion: AssertionState) -> datetime | None:
+    """When its window closed or will; of one without an end, when recovery was over."""
     window = window_of(state, assertion.claim, assertion.phase, assertion.mode)
     if window.closes is not None:
-        return window.closes + JUDGE_BUDGET
+        return window.closes
     recover = state.stages.get("recover")
-    return recover.finished + JUDGE_BUDGET if recover is not None and recover.finished is not None else None
+    return recover.finished if recover is not None else None

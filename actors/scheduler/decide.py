@@ -1,25 +1,29 @@
 """What happens next in a run: a pure function of its state and the time. The order of the steps is the order of a run's life."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from actors.scheduler.claims import deadlines, open_claims, waiting_for
+from actors.scheduler.decision import LONG_AGO, Decision
+from actors.scheduler.gates import begin, dropped, refused
+from actors.scheduler.pausing import turn
 from actors.scheduler.phases import advance_phase, finish_phases, undo_all
+from messages.control import Hold
 from messages.events import RunEvent
 from messages.run_events import (
     ActionExpired,
     PhaseFinished,
     PhaseStarted,
     RunAborting,
-    RunFinished,
+    RunPausing,
     RunStarted,
     ServicesReleaseRequested,
     ServicesRequested,
 )
 from messages.verdicts import Reason, Verdict
+from runs.judging import finished
 from runs.state import RunState
-from runs.verdict import died_early, precondition_failed, verdict_of
+from runs.verdict import died_early, precondition_failed
 
 NO_ANSWER = timedelta(seconds=5)
 """How long an injector may take to take a request."""
@@ -31,24 +35,12 @@ FINALLY_BUDGET = timedelta(seconds=60)
 RELEASE_BUDGET = timedelta(seconds=60)
 
 
-@dataclass
-class Decision:
-    """Events to store, and when to look again."""
+def decide(state: RunState, now: datetime, hold: Hold | None = None, back: datetime = LONG_AGO) -> Decision:
+    """The next events of an accepted run that is not finished. While there is a hold, one that has started stands still.
 
-    events: list[RunEvent] = field(default_factory=list)
-    wakes: list[datetime] = field(default_factory=list)
-    wants_system: bool = False
-    """The run must have its system before it can go on."""
-
-    @property
-    def wake(self) -> datetime | None:
-        """When to look again if nothing else happens."""
-        return min(self.wakes, default=None)
-
-
-def decide(state: RunState, now: datetime) -> Decision:
-    """The next events of an accepted run that is not finished."""
-    decision = Decision()
+    Whoever owes an answer has his time from `back` on, since when the bus is known to be there without a break.
+    """
+    decision = Decision(back=back)
     if state.accepted is None or state.finished is not None:
         return decision
     decision.events += _abort(state, now)
@@ -58,11 +50,20 @@ def decide(state: RunState, now: datetime) -> Decision:
         _before_start(state, decision)
         return decision
     _watch_clocks(state, now, decision)
+    decision.events += (*dropped(state), *turn(state, hold)) if not decision.events else ()
+    if any(isinstance(event, RunPausing) for event in decision.events) or state.standing.paused is not None:
+        undo_all(state, decision.events, "pause")
+    else:
+        _go_on(state, now, decision)
+    decision.events += open_claims(state, decision.events, now)
+    return decision
+
+
+def _go_on(state: RunState, now: datetime, decision: Decision) -> None:
+    """The steps of a run that does not stand still, up to the first that is not done."""
     for step in (_services, _settle, _phases, _finally, _recover, _seen_off, _judging, _release):
         if decision.events or not step(state, now, decision):
             break
-    decision.events += open_claims(state, decision.events, now)
-    return decision
 
 
 def start(state: RunState) -> list[RunEvent]:
@@ -73,7 +74,7 @@ def start(state: RunState) -> list[RunEvent]:
 
 def _before_start(state: RunState, decision: Decision) -> None:
     if state.aborting is not None:
-        decision.events.append(_finish(state))
+        decision.events.append(finished(state))
     else:
         decision.wants_system = True
 
@@ -81,36 +82,54 @@ def _before_start(state: RunState, decision: Decision) -> None:
 def _abort(state: RunState, now: datetime) -> Iterator[RunEvent]:
     if state.aborting is not None or "release" in state.requests:
         return
-    stopped = next((a for a in state.assertions.values() if a.verdict is Verdict.FAILED and a.claim.on_fail == "abort"), None)
+    stopped = next((a for a in state.assertions.values() if a.failed and a.claim.on_fail == "abort"), None)
     if state.abort_requested is not None:
         principal, message = state.abort_requested
         told = f"ended by {principal}" + (f": {message}" if message else "")
         yield RunAborting(reason=Reason.CANCELLED, by=principal, message=told)
     elif stopped is not None:
         yield RunAborting(reason=Reason.CLAIM_FAILED, by=stopped.id, message=f"{stopped.id} failed: {stopped.message}")
-    elif state.started is not None and now >= state.started + state.scenario.timeout:
+    elif state.times_out is not None and now >= state.times_out:
         yield RunAborting(reason=Reason.TIMEOUT, by="timeout", message="the run took longer than its timeout")
+    else:
+        yield from refused(state, now)
 
 
 def _watch_clocks(state: RunState, now: datetime, decision: Decision) -> None:
     """Whatever was asked for and not answered in time."""
-    if state.started is not None and state.aborting is None and "release" not in state.requests:
-        decision.wakes.append(state.started + state.scenario.timeout)
+    if state.times_out is not None and state.aborting is None and "release" not in state.requests:
+        decision.wakes.append(state.times_out)
     for name, action in state.actions.states.items():
         if not action.taken:
-            _expire(decision, now, action.requested + NO_ANSWER, name, Reason.NO_TARGET, "no injector that can reach the target answered")
+            _expire(
+                decision,
+                now,
+                decision.asked(action.requested) + NO_ANSWER,
+                name,
+                Reason.NO_TARGET,
+                "no injector that can reach the target answered",
+            )
         elif action.active and action.undo_requested is not None:
-            limit = action.undo_requested + UNDO_BUDGET
+            limit = decision.asked(action.undo_requested) + UNDO_BUDGET
             _expire(decision, now, limit, name, Reason.REVERT_FAILED, "the undo was not confirmed in time")
     services = state.requests.get("services")
     if services is not None and services.outcome is None and not (state.services or state.workloads):
-        limit = services.requested + FIRST_START + (PROXY_START if state.system.spec.links else timedelta())
+        limit = decision.asked(services.requested) + FIRST_START + (PROXY_START if state.system.spec.links else timedelta())
         _expire(decision, now, limit, "services", Reason.NO_TARGET, "no injector that can start the services answered")
     release = state.requests.get("release")
     if release is not None and release.outcome is None:
         budget = RELEASE_BUDGET + _grace(state) if state.services or state.workloads or state.links else NO_ANSWER
-        _expire(decision, now, release.requested + budget, "release", Reason.REVERT_FAILED, "the services were not stopped in time")
-    decision.events += deadlines(state, now, decision.wakes)
+        _expire(
+            decision,
+            now,
+            decision.asked(release.requested) + budget,
+            "release",
+            Reason.REVERT_FAILED,
+            "the services were not stopped in time",
+        )
+    unjudged = list(deadlines(state, now, decision.back, decision.wakes))
+    decision.events += unjudged
+    decision.late = decision.late or bool(unjudged)
 
 
 def _grace(state: RunState) -> timedelta:
@@ -122,6 +141,7 @@ def _grace(state: RunState) -> timedelta:
 
 def _expire(decision: Decision, now: datetime, limit: datetime, name: str, reason: Reason, message: str) -> None:
     if now >= limit:
+        decision.late = True
         decision.events.append(ActionExpired(fault_id=name, reason=reason, message=message))
     else:
         decision.wakes.append(limit)
@@ -139,7 +159,6 @@ def _services(state: RunState, now: datetime, decision: Decision) -> bool:
 
 def _settle(state: RunState, now: datetime, decision: Decision) -> bool:
     """The steady state must hold before anything is disturbed."""
-    del now
     if precondition_failed(state) and "settle" not in state.stages:
         return True
     stage = state.stages.get("settle")
@@ -158,7 +177,7 @@ def _settle(state: RunState, now: datetime, decision: Decision) -> bool:
     good = not ends and all(a.verdict is Verdict.PASSED for a in judged)
     decision.events.append(PhaseFinished(phase="settle", kind="settle", cut=not good))
     if good:
-        decision.events.append(_phase_started(state, 0))
+        decision.events += begin(state, 0, now, decision.wakes)
     return False
 
 
@@ -166,19 +185,19 @@ def _phases(state: RunState, now: datetime, decision: Decision) -> bool:
     """Phase after phase; whether the last one is over, or none comes any more."""
     if precondition_failed(state):
         return True
-    if state.aborting is not None or state.stopped_by is not None or state.actions.left:
+    if state.aborting is not None or state.stopped_by is not None or state.actions.given_up:
         return finish_phases(state, decision.events)
     phases = state.scenario.spec.phases
     for index, phase in enumerate(phases):
         stage = state.stages.get(phase.name)
         if stage is None:
-            decision.events.append(_phase_started(state, index))
+            decision.events += begin(state, index, now, decision.wakes)
             return False
         if stage.finished is None:
             if advance_phase(state, phase, stage, now, decision.events, decision.wakes) and not decision.events:
                 decision.events.append(PhaseFinished(phase=phase.name, kind="phase"))
                 if index + 1 < len(phases):
-                    decision.events.append(_phase_started(state, index + 1))
+                    decision.events += begin(state, index + 1, now, decision.wakes)
             return False
     return True
 
@@ -197,10 +216,8 @@ def _finally(state: RunState, now: datetime, decision: Decision) -> bool:
     if stage.finished is not None:
         return True
     done = advance_phase(state, None, stage, now, decision.events, decision.wakes)
-    late = now >= stage.started + FINALLY_BUDGET
-    if (done or late) and not decision.events:
+    if (done or decision.had_time(state, stage.started, FINALLY_BUDGET, now)) and not decision.events:
         decision.events.append(PhaseFinished(phase="finally", kind="finally", cut=not done))
-    decision.wakes.append(stage.started + FINALLY_BUDGET)
     return False
 
 
@@ -225,15 +242,15 @@ def _recover(state: RunState, now: datetime, decision: Decision) -> bool:
 
 def _seen_off(state: RunState, now: datetime, decision: Decision) -> bool:
     """Every fault that was undone is seen to be gone, or had the time for that."""
-    limits = [fault.reverted + state.system.spec.steady_state.recover for fault in state.actions.unseen_off() if fault.reverted is not None]
-    waiting = [limit for limit in limits if now < limit]
-    decision.wakes += waiting
+    limit, undone = state.system.spec.steady_state.recover, [fault.reverted for fault in state.actions.unseen_off()]
+    waiting = [at for at in undone if at is not None and not decision.had_time(state, at, limit, now)]
     return not waiting or state.aborting is not None or precondition_failed(state)
 
 
 def _judging(state: RunState, now: datetime, decision: Decision) -> bool:
     """Every claim whose window opened is judged, or has run out of time."""
-    return state.aborting is not None or precondition_failed(state) or not waiting_for(state, now, decision.wakes)
+    ends = state.aborting is not None or precondition_failed(state) or "release" in state.requests
+    return ends or not waiting_for(state, now, decision.wakes)
 
 
 def _release(state: RunState, now: datetime, decision: Decision) -> bool:
@@ -243,17 +260,5 @@ def _release(state: RunState, now: datetime, decision: Decision) -> bool:
     if release is None and "services" in state.requests:
         decision.events.append(ServicesReleaseRequested())
     elif release is None or release.outcome is not None:
-        decision.events.append(_finish(state))
+        decision.events.append(finished(state))
     return False
-
-
-def _phase_started(state: RunState, index: int) -> PhaseStarted:
-    phase = state.scenario.spec.phases[index]
-    return PhaseStarted(phase=phase.name, kind="phase", bound=phase.duration)
-
-
-def _finish(state: RunState) -> RunFinished:
-    found = verdict_of(state)
-    return RunFinished(
-        verdict=found.verdict, reason=found.reason, message=found.message, cause=found.cause, hint=found.hint, position=state.sequence
-    )

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Literal
 
 from actors.scheduler.choosing import choose
+from actors.scheduler.pausing import reached
 from messages.events import RunEvent
+from messages.rehearsal_events import FaultRehearsalEnded, FaultRehearsed
 from messages.run_events import ActionRequested, PhaseFinished, UndoRequested
 from messages.scenario import Action, Phase
 from runs.faults import ActionState
@@ -17,17 +19,13 @@ def advance_phase(
     """Ask for what is due in a phase (None: in finally) and end what has lasted long enough; whether the phase may finish."""
     actions = phase.actions if phase is not None else state.scenario.spec.finally_
     duration = phase.duration if phase is not None else None
-    ends = stage.started + duration if duration is not None else None
-    if ends is not None and now >= ends:
+    if duration is not None and reached(state, stage.started, duration, now, wakes):
         return _end_phase(state, actions, events)
     for action in actions:
         _request_due(state, action, stage, now, events, wakes)
     for action in actions:
         _undo_due(state, action, now, events, wakes)
-    if ends is not None:
-        wakes.append(ends)
-        return False
-    return all(_is_over(state, action, now, wakes) for action in actions)
+    return duration is None and all(_is_over(state, action, now, wakes) for action in actions)
 
 
 def finish_phases(state: RunState, events: list[RunEvent]) -> bool:
@@ -40,17 +38,20 @@ def finish_phases(state: RunState, events: list[RunEvent]) -> bool:
     return False
 
 
-def undo_all(state: RunState, events: list[RunEvent]) -> bool:
-    """Ask for the undo of every active fault; whether all are settled."""
-    why: Literal["abort", "stop"] = "abort" if state.aborting is not None else "stop"
+def undo_all(state: RunState, events: list[RunEvent], why: Literal["stop", "abort", "pause"] = "stop") -> bool:
+    """Ask for the undo of every active fault; whether all are settled. Of a run that is aborted that is why."""
+    if state.aborting is not None:
+        why = "abort"
     for name, action in state.actions.faults().items():
         _ask_undo(name, action, why, events)
     return all(a.settled for a in state.actions.states.values() if a.request.phase != "finally")
 
 
-def _ask_undo(name: str, action: ActionState, why: Literal["for", "phase", "stop", "abort"], events: list[RunEvent]) -> None:
-    if not action.settled and action.undo_requested is None:
-        events.append(UndoRequested(fault_id=name, why=why))
+def _ask_undo(name: str, action: ActionState, why: Literal["for", "phase", "stop", "abort", "pause"], events: list[RunEvent]) -> None:
+    if action.settled or action.undo_requested is not None:
+        return
+    ended = FaultRehearsalEnded if action.rehearsed is not None else UndoRequested
+    events.append(ended(fault_id=name, why=why))
 
 
 def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEvent]) -> bool:
@@ -63,29 +64,19 @@ def _end_phase(state: RunState, actions: tuple[Action, ...], events: list[RunEve
 
 
 def _request_due(state: RunState, action: Action, stage: StageState, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
-    since = stage.started
-    if action.after is not None:
-        ended = _ended_at(state, stage, action.after, now, wakes)
-        if ended is None:
-            return
-        since = ended
-    due = since + action.delay
+    since = stage.started if action.after is None else _ended_at(state, stage, action.after, now, wakes)
+    if since is None or not reached(state, since, action.delay, now, wakes):
+        return
     faults = state.actions.of(action)
-    if faults is None and now >= due:
+    if faults is None:
         resolved = choose(state, action)
         events.append(resolved)
         faults = action.faults(resolved.chosen)
-    elif faults is None:
-        wakes.append(due)
-        return
     for fault, target in _lot(state, action, faults, now, wakes).items():
-        if fault in state.actions.states:
-            continue
-        at = max(due, _lot_due(state, action, faults, now) or due)
-        if now >= at:
-            events.append(ActionRequested(fault_id=fault, phase=stage.name, target=target, action=action))
-        else:
-            wakes.append(at)
+        if fault not in state.actions.states and _is_lots_turn(state, action, faults, now, wakes):
+            # Of a rehearsed fault no injector ever hears, so that none can take it for a real one.
+            request = FaultRehearsed if state.rehearsal and action.spec.fault else ActionRequested
+            events.append(request(fault_id=fault, phase=stage.name, target=target, action=action))
 
 
 def _lot(state: RunState, action: Action, faults: dict[str, str], now: datetime, wakes: list[datetime]) -> dict[str, str]:
@@ -97,10 +88,10 @@ def _lot(state: RunState, action: Action, faults: dict[str, str], now: datetime,
     return {}
 
 
-def _lot_due(state: RunState, action: Action, faults: dict[str, str], now: datetime) -> datetime | None:
-    """When the next lot of a rolling action may begin: `settle` after the one before was over."""
+def _is_lots_turn(state: RunState, action: Action, faults: dict[str, str], now: datetime, wakes: list[datetime]) -> bool:
+    """Whether the next lot of a rolling action may begin: `settle` after the one before was over."""
     ended = [at for fault in faults if (at := _over_at(state, fault, now, [])) is not None]
-    return max(ended) + action.settle if ended and action.at_once is not None else None
+    return not ended or action.at_once is None or reached(state, max(ended), action.settle, now, wakes)
 
 
 def _ended_at(state: RunState, stage: StageState, action_id: str, now: datetime, wakes: list[datetime]) -> datetime | None:
@@ -126,27 +117,22 @@ def _over_at(state: RunState, fault: str, now: datetime, wakes: list[datetime]) 
     action = state.actions.states.get(fault)
     if action is None or not action.settled:
         return None
+    if action.rehearsed is not None:
+        return action.rehearsal_ended
     if action.gone is not None or action.reverted is None:
         return action.gone or action.requested
-    limit = action.reverted + state.system.spec.steady_state.recover
-    if now < limit:
-        wakes.append(limit)
-        return None
-    return limit
+    limit = state.system.spec.steady_state.recover
+    return state.pauses.later(action.reverted, limit) if reached(state, action.reverted, limit, now, wakes) else None
 
 
 def _undo_due(state: RunState, action: Action, now: datetime, events: list[RunEvent], wakes: list[datetime]) -> None:
-    if action.for_ is None:
-        return
     for fault in state.actions.of(action) or ():
         known = state.actions.states.get(fault)
-        if known is None or known.injected is None or known.undo_requested is not None or not known.active:
+        begun = known.moment("injected") if known is not None else None
+        if known is None or known.span is None or begun is None or known.undo_requested is not None or known.settled:
             continue
-        due = known.injected + action.for_
-        if now >= due:
+        if reached(state, begun, known.span, now, wakes):
             _ask_undo(fault, known, "for", events)
-        else:
-            wakes.append(due)
 
 
 def _is_over(state: RunState, action: Action, now: datetime, wakes: list[datetime]) -> bool:

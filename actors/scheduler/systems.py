@@ -1,4 +1,4 @@
-"""Who has a system: one run, or several that share it. A key in KV says their ids, so that every scheduler knows."""
+"""Who has a place: a system, which one run has or several share, or one of a group's. A key in KV names them, so every scheduler knows."""
 
 import asyncio
 from collections import defaultdict
@@ -7,11 +7,23 @@ from collections.abc import Awaitable, Callable, Iterable
 from bus.keys import Keys
 
 _SHARED = "shared"
-"""Begins what a key holds when its runs share the system: no run's id is this word."""
+"""Begins what a key holds when its runs share the place: no run's id is this word."""
+_GROUP = "=group/"
+"""Begins the keys of groups: no system's name has these characters."""
+
+
+def place_of_group(group: str) -> str:
+    """The key that says which runs are in the group."""
+    return _GROUP + group
+
+
+def has_place(text: bytes, run: str) -> bool:
+    """Whether the run is among those that a key holds."""
+    return run.encode() in text.split()
 
 
 class Systems:
-    """The systems that runs have. A run is added and taken out once, however often that is asked for."""
+    """The systems that runs have, and their places in groups. A run is added and taken out once, however often that is asked for."""
 
     def __init__(self, keys: Keys, finished: Callable[[str], Awaitable[bool]]) -> None:
         """`finished` says whether a run is over: one whose scheduler died may still be in a key."""
@@ -39,8 +51,35 @@ class Systems:
                 if holders:
                     return next(holder for holder in holders if holder != run)
 
+    async def enter(self, place: str, run: str, limit: int) -> list[str]:
+        """Give the run one of so many places of a group; empty when it has one, else the runs that have them."""
+        async with self._turns[place]:
+            while True:
+                held = self._held.get(place) or await self._read(place)
+                inside = _runs(held[0]) if held is not None else []
+                if run not in inside and len(inside) >= limit:
+                    inside = await self._holders(place)
+                    if run not in inside and len(inside) >= limit:
+                        return inside
+                if run in inside or await self._add(place, [run]):
+                    return []
+
+    async def has(self, place: str, run: str) -> bool:
+        """Whether the run has the place."""
+        entry = await self._keys.get(place)
+        return entry is not None and has_place(entry.value, run)
+
+    def doubt(self, place: str) -> None:
+        """The key may not hold what was seen or written here: read it before the next write."""
+        self._held.pop(place, None)
+
+    def forget(self, run: str) -> None:
+        """The run is no longer ours: ask for nothing more in its name. What it has it keeps."""
+        for coming in self._coming.values():
+            coming.pop(run, None)
+
     async def leave(self, system: str, run: str) -> None:
-        """Take the run out; the last one frees the system."""
+        """Take the run out; the last one frees the place."""
         self._coming[system].pop(run, None)
         self._going[system].add(run)
         async with self._turns[system]:

@@ -29,6 +29,8 @@ class FillerUndo(Message):
     """Bytes that stay free."""
     before: int
     """Bytes that were free."""
+    device: int | None = None
+    """The number of the file system."""
 
 
 VOLUME_ACTIONS: dict[str, ActionSpec] = {

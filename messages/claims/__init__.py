@@ -7,47 +7,81 @@ from typing import Annotated
 
 from pydantic import Field
 
+from messages.claims.answered import AnsweredClaim
 from messages.claims.audit import AuditClaim
 from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, nearest
 from messages.claims.continuity import ContinuityClaim
 from messages.claims.event import EventClaim
+from messages.claims.grpc import GrpcClaim
 from messages.claims.health import HealthClaim
 from messages.claims.history import FaultHistory, History, Judgement, Sampled, ServiceHistory, Transition, Window, inconclusive
 from messages.claims.http import HttpClaim
 from messages.claims.latency import LatencyClaim
-from messages.claims.measured import Measured, MeasuredSpan, Scrape
+from messages.claims.log import LogClaim
+from messages.claims.measured import Logged, Measured, MeasuredSpan, Scrape
 from messages.claims.metric import MetricClaim
+from messages.claims.outage import OutageClaim
+from messages.claims.outages import SuccessSpan
 from messages.claims.recovery import RecoveryClaim, summary_of
+from messages.claims.role import RoleClaim
+from messages.claims.roles import RoleHistory, RoleSaid
+from messages.claims.sets import SetClaim
+from messages.claims.slo import SloClaim
 from messages.claims.unsupported import UnsupportedClaim
 
 AnyClaim = Annotated[
-    AuditClaim | ContinuityClaim | EventClaim | HealthClaim | HttpClaim | LatencyClaim | MetricClaim | RecoveryClaim | UnsupportedClaim,
+    AuditClaim
+    | ContinuityClaim
+    | EventClaim
+    | GrpcClaim
+    | HealthClaim
+    | HttpClaim
+    | LatencyClaim
+    | LogClaim
+    | MetricClaim
+    | OutageClaim
+    | RecoveryClaim
+    | RoleClaim
+    | SetClaim
+    | SloClaim
+    | UnsupportedClaim,
     Field(discriminator="type"),
 ]
 
 __all__ = [
+    "AnsweredClaim",
     "AnyClaim",
     "AuditClaim",
     "Claim",
     "ContinuityClaim",
     "EventClaim",
     "FaultHistory",
+    "GrpcClaim",
     "HealthClaim",
     "History",
     "HttpClaim",
     "Judgement",
     "LatencyClaim",
+    "LogClaim",
+    "Logged",
     "Matcher",
     "Measured",
     "MeasuredSpan",
     "MetricClaim",
+    "OutageClaim",
     "Problem",
     "RecoveryClaim",
+    "RoleClaim",
+    "RoleHistory",
+    "RoleSaid",
     "Sampled",
     "Scope",
     "Scrape",
     "ServiceEvent",
     "ServiceHistory",
+    "SetClaim",
+    "SloClaim",
+    "SuccessSpan",
     "Tally",
     "Transition",
     "UnsupportedClaim",

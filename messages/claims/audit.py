@@ -27,6 +27,10 @@ class AuditClaim(Claim):
     def follows_events(self) -> bool:
         return True
 
+    @property
+    def asks_for_something(self) -> bool:
+        return True
+
     def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher:
         return SequenceMatcher(services.get(self.target, frozenset({self.target})), self.sequence)
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import Field
-
 from messages.claims.history import MOMENTS, History, Judgement, inconclusive
 from messages.expressions import Bindings, ExpressionError, compiled
 from messages.histogram import Histogram
@@ -125,6 +123,12 @@ class Scope:
     workloads: Collection[str] | None = None
     metrics: Collection[str] | None = None
     """Services that have a metrics endpoint."""
+    groups: Mapping[str, Mapping[str, bool]] | None = None
+    """Each group's members, and whether each can be asked for its role."""
+    prometheus: bool | None = None
+    """Whether the system has a Prometheus."""
+    logs: Collection[str] | None = None
+    """Services whose output is kept: those that are processes."""
 
 
 class Claim(Document):
@@ -150,6 +154,14 @@ class Claim(Document):
     """Only before a moment of this fault (`ID.injected`)."""
     grace: Duration = timedelta()
     """How much longer to wait for what belongs to the window."""
+    without_fault: Literal["holds", "fails"] | None = None
+    """What `run --rehearse` is to find: `fails` if it needs the fault that it is about, `holds` if it is true without it too. By default
+    what asks that something happens while there is a fault needs it, and what bounds damage holds."""
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether it claims that something happens, so that it fails where nothing does. Else it bounds what may happen."""
+        return self.within is not None and not self.never
 
     @property
     def follows_events(self) -> bool:
@@ -254,6 +266,3 @@ def target_problems(key: str, targets: Targets, scope: Scope) -> Iterator[Proble
     for name in as_tuple(targets):
         if name not in scope.services:
             yield Problem((key,), f"the system has no service {name!r}", nearest(name, scope.services))
-
-
-Number = Field(ge=0)

@@ -5,10 +5,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, expression_problems
+from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems, nearest
+from messages.claims.comparing import reference_of
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
+from messages.claims.keys import key_of
 from messages.expressions import compiled, event_types
 from messages.observations import EventMatched, Match
+from messages.values import Token
 from messages.verdicts import Reason
 
 
@@ -20,10 +23,18 @@ class EventClaim(Claim):
     """CEL over `event`, a CloudEvent: `event.type`, `event.source`, `event.id`, `event.data`, …"""
     at_least: int | None = Field(default=None, ge=0)
     at_most: int | None = Field(default=None, ge=0)
+    unlike: Token | None = None
+    """An earlier phase without faults: only what is new since then counts, each `key` once. What always says the same proves nothing."""
+    key: str | None = None
+    """CEL over `event`, with `unlike`: what makes two events the same, such as event.data.alert_id."""
 
     @property
     def follows_events(self) -> bool:
         return True
+
+    @property
+    def asks_for_something(self) -> bool:
+        return self.fewest > 0
 
     @property
     def fewest(self) -> int:
@@ -39,16 +50,20 @@ class EventClaim(Claim):
 
     def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher:
         del services
-        return WhereMatcher(self.where)
+        return WhereMatcher(self.where, self.key)
 
     def judge(self, history: History) -> Judgement | None:
         seen, evidence = history.matched, history.matched_evidence or ""
         if seen is None:
             return None
-        most, counted = self.most, f"{seen.count} of {seen.seen} events matched"
+        unknown = self._unknown(history, seen)
+        if unknown is not None:
+            return unknown if history.events_complete else None
+        most, counted = self.most, self._counted(seen)
         if most is not None and seen.count > most and history.surely_within(_nth(seen, most + 1)):
             return failed(f"{counted}, at most {most} may: {_named(_nth(seen, most + 1))}", evidence, count=seen.count)
-        enough = most is None and 0 < self.fewest <= seen.count and self.may_pass_early(history)
+        sure = self.may_pass_early(history) and not (self.unlike is not None and seen.gap)
+        enough = most is None and 0 < self.fewest <= seen.count and sure
         if enough and history.surely_within(_nth(seen, self.fewest)):
             return passed(f"{counted}, at least {self.fewest} must", evidence, count=seen.count)
         return self._judge_all(seen, evidence) if history.events_complete else None
@@ -56,7 +71,7 @@ class EventClaim(Claim):
     def _judge_all(self, seen: EventMatched, evidence: str) -> Judgement:
         evaluated = seen.seen if seen.evaluated is None else seen.evaluated
         unread = f"; `where` could not be evaluated on {seen.errors}: {seen.error}" if seen.errors else ""
-        counted = f"{seen.count} of {seen.seen} events matched"
+        counted = self._counted(seen)
         if seen.gap:
             return inconclusive(Reason.GAP, f"{counted}, but part of the window was not seen{unread}", evidence, count=seen.count)
         if seen.seen == 0:
@@ -68,15 +83,35 @@ class EventClaim(Claim):
         limit = f", at most {self.most} may" if self.most is not None else ""
         return passed(f"{counted}{limit}{unread}", evidence, count=seen.count)
 
+    def _unknown(self, history: History, seen: EventMatched) -> Judgement | None:
+        """Why nobody can say what is new, if that is so."""
+        if self.unlike is None:
+            return None
+        before, evidence = reference_of(self.unlike, history), history.matched_evidence or ""
+        if isinstance(before, Judgement):
+            return before
+        if seen.before is None:
+            return inconclusive(Reason.GAP, f"what came in the phase {self.unlike} was not counted", evidence)
+        if seen.before == 0:
+            told = f"no event of any kind came in the phase {self.unlike}, so nobody can say what is new since"
+            return inconclusive(Reason.NO_SAMPLES, told, evidence)
+        return None
+
+    def _counted(self, seen: EventMatched) -> str:
+        if self.unlike is None:
+            return f"{seen.count} of {seen.seen} events matched"
+        return f"{seen.count} keys matched that did not in {self.unlike} ({seen.known} did), in {seen.seen} events"
+
     def summary(self) -> str:
         if self.description:
             return self.description
         amount = "never" if self.most == 0 else f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
-        return f"{self.where} ({amount})"
+        return f"{self.where} ({amount}{f', unlike in {self.unlike}' if self.unlike is not None else ''})"
 
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
         yield from expression_problems("where", self.where)
+        yield from self._comparison_problems(scope)
         if self.throughout:
             yield Problem(("throughout",), "an event cannot hold throughout", "use at_least, at_most or never")
         if self.never and (self.at_least or self.at_most):
@@ -86,16 +121,47 @@ class EventClaim(Claim):
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
 
+    def _comparison_problems(self, scope: Scope) -> Iterator[Problem]:
+        if self.key is not None:
+            yield from expression_problems("key", self.key)
+        if (self.key is None) != (self.unlike is None):
+            missing, right = (
+                ("key", "key: event.data.alert_id") if self.key is None else ("unlike", "unlike: and the name of an earlier phase")
+            )
+            yield Problem((), f"`unlike` and `key` belong together, and there is no `{missing}`", f"add {right}")
+        if self.unlike is not None and scope.earlier is not None and self.unlike not in scope.earlier:
+            what = f"{self.unlike!r} is no phase that is over before the claim's window opens"
+            yield Problem(("unlike",), what, nearest(self.unlike, scope.earlier))
+
 
 class WhereMatcher(Matcher):
-    """Matches the events for which an expression is true."""
+    """Matches the events for which an expression is true, and reads their key if there is one."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, key: str | None = None) -> None:
         self._where = compiled(where)
+        self._key = compiled(key) if key is not None else None
         self.types = event_types(where)
 
     def match(self, event: ServiceEvent) -> Match | None:
-        return event.matched() if self._where.holds(event.bindings) else None
+        if not self._where.holds(event.bindings):
+            return None
+        return event.matched(key_of(self._key, event) if self._key is not None else None)
+
+    def tally(self) -> Tally:
+        return Tally() if self._key is None else NewTally()
+
+
+class NewTally(Tally):
+    """Counts each key once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys: set[str | None] = set()
+
+    def take(self, match: Match, *, in_grace: bool) -> None:
+        if match.key not in self._keys:
+            self._keys.add(match.key)
+            super().take(match, in_grace=in_grace)
 
 
 def _nth(seen: EventMatched, number: int) -> Match | None:

@@ -28,6 +28,11 @@ class HealthClaim(Claim):
     def follows_health(self) -> bool:
         return True
 
+    @property
+    def asks_for_something(self) -> bool:
+        """To be sick all the time takes a fault; to be healthy does not."""
+        return self.never
+
     def judge(self, history: History) -> Judgement | None:
         opens, closes = history.window.opens, history.window.closes
         if opens is None:
@@ -38,7 +43,7 @@ class HealthClaim(Claim):
             return self._judge_never(history, opens)
         if self.throughout:
             return self._judge_throughout(history, opens)
-        return self._judge_end(history) if self.within is None else self._judge_within(history, opens, opens + self.within)
+        return self._judge_end(history) if self.within is None else self._judge_within(history, opens)
 
     def judge_stable(self, history: History) -> Judgement | None:
         opens, closes = history.window.opens, history.window.closes
@@ -70,12 +75,12 @@ class HealthClaim(Claim):
             return inconclusive(Reason.NO_SAMPLES, f"no health samples near the window's end: {', '.join(unknown)}")
         return passed(f"{_names(tuple(asked))} healthy at the end", *self._newest(history, closes))
 
-    def _judge_within(self, history: History, opens: datetime, deadline: datetime) -> Judgement | None:
-        closes = min(deadline, history.window.closes or deadline)
+    def _judge_within(self, history: History, opens: datetime) -> Judgement | None:
+        closes = history.window.closes
         for start, _ in self._healthy(history, opens, closes):
             took = start - opens
             return passed(f"{_names(self.target)} healthy after {brief(took)}", *self._newest(history, start), took=took)
-        if not history.probes_passed(closes):
+        if closes is None or not history.probes_passed(closes):
             return None
         if blind := self._blind(history, opens, closes):
             return _unseen(history, blind)
@@ -137,8 +142,8 @@ class HealthClaim(Claim):
             if (up is not None and up.at <= opens) or (closes is not None and transition.seen >= closes):
                 continue
             start = max(transition.seen, opens)
-            end = earliest(up.at if up else None, closes, history.probes_until)
-            if not covers(self._excuses(history, name), start, max(start, end or start)):
+            end = earliest(up.at - up.error_bound if up else None, closes, history.probes_until)
+            if not covers(self._excuses(history, name), start, history.service(name).sick_until(start, end or start)):
                 return transition
         return None
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from messages.claims.measured import Measured, Scrape
+from messages.claims.measured import Logged, Measured, Scrape
+from messages.claims.roles import RoleHistory
+from messages.measurements import SetRead
 from messages.observations import EventMatched, Match
 from messages.values import Duration
 from messages.verdicts import Reason, Verdict
@@ -32,6 +34,8 @@ class Transition:
     error_bound: timedelta = timedelta()
     took: timedelta = timedelta()
     """How long the sample that showed it took; a failure may have come at any time of it."""
+    asked: bool = True
+    """False: nothing could be asked, so it says nothing of the service."""
 
     @property
     def seen(self) -> datetime:
@@ -79,6 +83,11 @@ class ServiceHistory:
             reached = max(reached, span.end)
         return max(longest, end - reached)
 
+    def sick_until(self, start: datetime, end: datetime) -> datetime:
+        """Until when it was seen to be down from start on: not longer than samples failed, nor than to the end."""
+        failed = [span.end for span in self.within(start, end) if span.failed > 0]
+        return max(start, min(end, max(failed, default=start)))
+
 
 _UNKNOWN = ServiceHistory()
 
@@ -93,6 +102,8 @@ class FaultHistory:
     requested: datetime | None = None
     armed: datetime | None = None
     called: datetime | None = None
+    called_by: datetime | None = None
+    """The latest that the call can have begun, if an injector died in it and `called` is only the earliest."""
     injected: datetime | None = None
     effective: datetime | None = None
     reverted: datetime | None = None
@@ -124,6 +135,8 @@ class History:
     matched_evidence: str | None = None
     probes_until: datetime | None = None
     """Up to when every service's health has been looked at."""
+    told_until: datetime | None = None
+    """Up to when what probes and workloads have shown is known whole."""
     excused: dict[str, tuple[tuple[datetime, datetime | None], ...]] = field(default_factory=dict)
     """Per service, the spans in which it may be sick because we made it so."""
     phases: Mapping[str, Window] = field(default_factory=dict)
@@ -131,9 +144,16 @@ class History:
     measured: Measured | None = None
     """What the probe or the workload that the claim names has measured."""
     answers: ServiceHistory = _UNKNOWN
-    """What the claim was answered that asks over HTTP by itself."""
+    """What the claim was answered that asks by itself."""
     scrapes: tuple[Scrape, ...] = ()
-    """The metrics that were scraped for this claim."""
+    """The metrics that were scraped, or asked of a Prometheus, for this claim."""
+    roles: Mapping[str, RoleHistory] = field(default_factory=dict)
+    """What the members of the group that the claim names have said of their roles."""
+    logged: tuple[Logged, ...] = ()
+    """What this claim matched of a log."""
+    read: SetRead | None = None
+    """What was tried, compared with what is there."""
+    read_evidence: str | None = None
     max_gap: timedelta = timedelta(seconds=3)
     stable: timedelta = timedelta()
     steady: bool = False
@@ -168,6 +188,10 @@ class History:
     def probes_passed(self, instant: datetime) -> bool:
         """Whether health has been looked at through this instant."""
         return self.probes_until is not None and self.probes_until >= instant
+
+    def all_told(self, instant: datetime) -> bool:
+        """Whether all that probes and workloads have shown before this instant is known; a journal of an earlier version does not say."""
+        return self.probes_passed(instant) and (self.told_until is None or self.told_until >= instant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems, nearest
+from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
 from messages.claims.comparing import LatencyLimit, comparison_problems, latency_limit, reference_of
 from messages.claims.history import History, Judgement, Window, failed, inconclusive, passed
-from messages.claims.measured import Timings, together
+from messages.claims.measured import Timings
+from messages.claims.samples import comparable_problems, emptiness, samples, source_problems
 from messages.expressions import ExpressionError, compiled, event_types
 from messages.histogram import Histogram, bucket_of
 from messages.observations import EventMatched, Match
-from messages.values import Document, Token, brief, format_duration, parse_duration
+from messages.values import Document, Token, brief, parse_duration
 from messages.verdicts import Reason
 
 FEWEST = 30
@@ -70,10 +71,11 @@ class LatencyClaim(Claim):
 
     def judge(self, history: History) -> Judgement | None:
         opens, closes = history.window.opens, history.window.closes
+        empty = emptiness(opens, closes)
+        if empty is not None:
+            return empty
         if opens is None or closes is None:
             return None
-        if closes <= opens:
-            return inconclusive(Reason.NO_SAMPLES, "the window ended before it opened")
         if not (history.events_complete if self.follows_events else history.probes_passed(closes)):
             return None
         found = self._timings(history, history.window)
@@ -107,7 +109,7 @@ class LatencyClaim(Claim):
 
     def _timings(self, history: History, window: Window, where: str = "the window") -> Timings | Judgement:
         """The samples in a window that is over, or why they are none to judge by."""
-        found = self._told(history, where) if self.follows_events else self._sampled(history, window, where)
+        found = self._told(history, where) if self.follows_events else samples(history, window, self.source, where)
         if isinstance(found, Judgement):
             return found
         if not found.count:
@@ -120,18 +122,6 @@ class LatencyClaim(Claim):
     def _reference(self, history: History, compare: str) -> Timings | Judgement:
         window = reference_of(compare, history)
         return window if isinstance(window, Judgement) else self._timings(history, window, f"the phase {compare}")
-
-    def _sampled(self, history: History, window: Window, where: str) -> Timings | Judgement:
-        known, opens, closes = history.measured, window.opens, window.closes
-        if known is None or opens is None or closes is None:
-            return inconclusive(Reason.NO_SAMPLES, f"nothing is known of {self.source} in {where}")
-        found = together(known.within(opens, closes))
-        allowed = max(history.max_gap, 2 * (known.every or timedelta()))
-        unseen = known.unseen(opens, closes)
-        if unseen > allowed and (found.count or known.gaps):
-            told = f"{self.source} was not looked at for {brief(unseen)} of {where}, at most {format_duration(allowed)} may be missing"
-            return inconclusive(Reason.GAP, told, *found.evidence)
-        return found
 
     def _told(self, history: History, where: str) -> Timings | Judgement:
         seen, evidence = history.matched, history.matched_evidence or ""
@@ -167,9 +157,7 @@ class LatencyClaim(Claim):
         yield from super().problems(scope)
         if sum(source is not None for source in (self.probe, self.workload, self.event)) != 1:
             yield Problem((), "a latency is that of exactly one of probe, workload, event", "keep one of them")
-        for key, name, known in (("probe", self.probe, scope.probes), ("workload", self.workload, scope.workloads)):
-            if name is not None and known is not None and name not in known:
-                yield Problem((key,), f"the system has no {key} {name!r}", nearest(name, known))
+        yield from source_problems(self.probe, self.workload, scope)
         if self.event is not None:
             for key, source in (("where", self.event.where), ("value", self.event.value)):
                 yield from (Problem(("event", *p.path), p.what, p.right) for p in expression_problems(key, source))
@@ -178,10 +166,8 @@ class LatencyClaim(Claim):
         if self.min_samples is not None and self.min_samples < needed(self.percentile):
             what = f"{self.min_samples} samples have no percentile {self.percentile:g} apart from the slowest"
             yield Problem(("min_samples",), what, f"at least {needed(self.percentile)}")
-        if self.compare is not None and self.during is None and self.after is None and scope.phase is None:
-            yield Problem(("compare",), "the window begins with the run, so no phase is over before it", "add `during` or `after`")
-        else:
-            yield from comparison_problems(self.compare, {"at_most": latency_limit(self.at_most)}, scope)
+        limits = {"at_most": latency_limit(self.at_most)}
+        yield from comparable_problems(self, self.compare, scope) or comparison_problems(self.compare, limits, scope)
 
 
 class DurationMatcher(Matcher):

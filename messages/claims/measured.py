@@ -1,9 +1,10 @@
-"""What was measured in a span of time: durations by probes and workloads, and scraped metrics. Plain facts for judges."""
+"""What was measured in a span of time: durations by probes and workloads, and scraped metrics, lines of logs. Plain facts for judges."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from messages.claims.outages import SuccessSpan
 from messages.claims.spans import Span
 from messages.histogram import Histogram, rank_of
 
@@ -24,6 +25,10 @@ class MeasuredSpan:
     evidence: str
     beside: bool = False
     """Those that were slow are not in `timed` too."""
+    unknown: int = 0
+    """How many of those that were slow are operations of which nobody knows whether they took effect."""
+    untimed: int = 0
+    """How many more succeeded without saying how long they took."""
 
     @property
     def count(self) -> int:
@@ -40,12 +45,17 @@ class Measured:
     """When nobody looked."""
     every: timedelta | None = None
     """The interval of a probe. A workload speaks when it likes."""
+    deadline: timedelta | None = None
+    """Of a probe: what failed is in `timed` as at least so slow."""
+    successes: tuple[SuccessSpan, ...] = ()
+    """When it saw successes, also in spans without any sample."""
 
     def within(self, start: datetime, end: datetime) -> tuple[MeasuredSpan, ...]:
         """The spans with samples that lie wholly in this one. Where two overlap (two observers at once), the first counts."""
         found: list[MeasuredSpan] = []
         for span in self.spans:
-            if span.start >= start and span.end <= end and span.count and (not found or span.start >= found[-1].end):
+            inside = span.start >= start and span.end <= end and span.count + span.untimed
+            if inside and (not found or span.start >= found[-1].end):
                 found.append(span)
         return tuple(found)
 
@@ -69,6 +79,9 @@ class Timings:
     slow: int
     count: int
     evidence: tuple[str, ...]
+    unknown: int = 0
+    untimed: int = 0
+    """How many more succeeded without saying how long they took."""
 
     def percentile(self, percentile: float) -> timedelta | None:
         """What this share (0 to 100) of the samples does not exceed; None if that is one without a good answer."""
@@ -85,6 +98,8 @@ def together(spans: Iterable[MeasuredSpan]) -> Timings:
         slow=sum(span.slow for span in found),
         count=sum(span.count for span in found),
         evidence=tuple(span.evidence for span in sorted(worst, key=lambda span: span.start)),
+        unknown=sum(span.unknown for span in found),
+        untimed=sum(span.untimed for span in found),
     )
 
 
@@ -99,3 +114,21 @@ class Scrape:
     """How many more series it names."""
     error: str = ""
     """Why there was no answer that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a claim matched of the lines of a log that were written in a span of time."""
+
+    start: datetime
+    end: datetime
+    lines: int
+    count: int
+    evidence: str
+    first: datetime | None = None
+    last: datetime | None = None
+    late: bool = False
+    """Nobody can say when in the span its lines were written."""
+    errors: int = 0
+    error: str = ""
+    samples: tuple[str, ...] = ()

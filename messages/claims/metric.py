@@ -1,18 +1,18 @@
-"""`metric`: what a service says of itself in its metrics, as it is or as it grows; alone or beside an earlier phase."""
+"""`metric`: what services say of themselves in their metrics, as it is or as it grows; alone or beside an earlier phase."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from messages.checks import Url
+from messages.claims.answered import interval_problems
 from messages.claims.claim import Claim, Problem, Scope, nearest
 from messages.claims.comparing import Limit, NumberLimit, comparison_problems, number_limit, reference_of
 from messages.claims.growth import Figure, figures_of
 from messages.claims.history import History, Judgement, Window, failed, inconclusive, passed
-from messages.claims.http import interval_problems
 from messages.claims.measured import Scrape
 from messages.claims.selector import Selector, parse_selector
 from messages.values import Duration, Token, brief, format_duration
@@ -32,8 +32,10 @@ class MetricClaim(Claim):
     """The service whose `metrics` endpoint is scraped."""
     url: Url | None = None
     """What is scraped instead, in Prometheus' text format."""
-    metric: Annotated[str, AfterValidator(_checked)]
+    metric: Annotated[str, AfterValidator(_checked)] | None = None
     """A metric's name, with or without labels, like orders_total{status="filled"}; of a histogram one of its series, like x_count."""
+    promql: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """PromQL that the system's Prometheus is asked instead, at each interval as of then: a number, or the sum of what it gives."""
     of: Literal["value", "increase", "rate"] = "value"
     """`increase` and `rate` are of counters, between the first and the last scrape of the window; a counter that starts anew counts on."""
     at_least: NumberLimit | None = None
@@ -46,9 +48,14 @@ class MetricClaim(Claim):
     deadline: Duration = timedelta(seconds=1)
 
     @property
+    def asks_for_something(self) -> bool:
+        """That something is counted, too."""
+        return super().asks_for_something or (self.of != "value" and self.at_least is not None)
+
+    @property
     def selector(self) -> Selector:
-        """The series that are meant."""
-        return parse_selector(self.metric)
+        """The series that are meant, where they are scraped."""
+        return parse_selector(self.metric or "")
 
     def judge(self, history: History) -> Judgement | None:
         opens, closes = history.window.opens, history.window.closes
@@ -100,15 +107,17 @@ class MetricClaim(Claim):
         evidence = tuple(s.evidence for s in scrapes[-1:])
         beyond = max((s.beyond for s in scrapes), default=0)
         if beyond:
-            told = f"{self.metric} names {beyond} series more than are read; add labels"
+            right = "add labels" if self.promql is None else "sum them"
+            told = f"{self._text} names {beyond} series more than are read; {right}"
             return inconclusive(Reason.JUDGE_ERROR, told, *evidence)
         if all(s.error for s in scrapes):
-            return inconclusive(Reason.NO_SAMPLES, f"no metrics could be scraped in the window{': ' if error else ''}{error}", *evidence)
+            told = "no metrics could be scraped" if self.promql is None else f"no answer to {self._text} could be used"
+            return inconclusive(Reason.NO_SAMPLES, f"{told} in the window{': ' if error else ''}{error}", *evidence)
         if not figures and self.of != "value" and any(s.series for s in scrapes):
             told = f"one scrape shows no growth; lengthen the window or scrape more often{f' ({error})' if error else ''}"
             return inconclusive(Reason.TOO_FEW_SAMPLES, told, *evidence)
         if not figures:
-            return inconclusive(Reason.NO_SAMPLES, f"there is no series like {self.metric}", *evidence)
+            return inconclusive(Reason.NO_SAMPLES, self._nothing, *evidence)
         allowed = max(history.max_gap, 2 * self.every)
         if self._unseen(window, figures) > allowed:
             told = f"nothing was scraped for more than {format_duration(allowed)} of the window{f' ({error})' if error else ''}"
@@ -150,8 +159,19 @@ class MetricClaim(Claim):
         return brief(window.closes - last.scrape.at) if window.closes is not None else "some time"
 
     @property
+    def _text(self) -> str:
+        return self.promql or self.metric or ""
+
+    @property
     def _name(self) -> str:
-        return self.metric if self.of == "value" else f"the {self.of} of {self.metric}"
+        return self._text if self.of == "value" else f"the {self.of} of {self._text}"
+
+    @property
+    def _nothing(self) -> str:
+        """What is said where every answer was empty."""
+        if self.promql is None:
+            return f"there is no series like {self.metric}"
+        return f"{self.promql} gave nothing; where that means 0, write ({self.promql}) or vector(0)"
 
     def summary(self) -> str:
         written = {**{key: limit.text for key, limit in self._limits().items()}, **({} if self.equals is None else {"equals": self.equals})}
@@ -161,12 +181,7 @@ class MetricClaim(Claim):
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
         yield from interval_problems(self.every, self.deadline)
-        if (self.target is None) == (self.url is None):
-            yield Problem((), "metrics are scraped from exactly one of target, url", "keep one of them")
-        if self.target is not None and self.target not in scope.services:
-            yield Problem(("target",), f"the system has no service {self.target!r}", nearest(self.target, scope.services))
-        elif self.target is not None and scope.metrics is not None and self.target not in scope.metrics:
-            yield Problem(("target",), f"{self.target!r} has no metrics", "give the service `metrics` in the system, or write url")
+        yield from self._source_problems(scope)
         if self.at_least is None and self.at_most is None and self.equals is None:
             yield Problem((), "the claim has no limit", "add at_least, at_most or equals")
         if self.never or (self.throughout and self.of != "value"):
@@ -177,6 +192,29 @@ class MetricClaim(Claim):
             yield Problem(("compare",), "the window begins with the run, so no phase is over before it", "add `during` or `after`")
         else:
             yield from comparison_problems(self.compare, self._limits(), scope)
+
+    def _source_problems(self, scope: Scope) -> Iterator[Problem]:
+        if (self.metric is None) == (self.promql is None):
+            yield Problem((), "a metric claim is about exactly one of metric, promql", "keep one of them")
+        if self.promql is not None:
+            yield from self._promql_problems(scope)
+        elif self.metric is not None and (self.target is None) == (self.url is None):
+            yield Problem((), "metrics are scraped from exactly one of target, url", "keep one of them")
+        if self.target is not None and self.target not in scope.services:
+            yield Problem(("target",), f"the system has no service {self.target!r}", nearest(self.target, scope.services))
+        elif self.target is not None and self.promql is None and scope.metrics is not None and self.target not in scope.metrics:
+            yield Problem(("target",), f"{self.target!r} has no metrics", "give the service `metrics` in the system, or write url")
+
+    def _promql_problems(self, scope: Scope) -> Iterator[Problem]:
+        for key, value in (("target", self.target), ("url", self.url)):
+            if value is not None:
+                yield Problem((key,), f"promql is asked of the system's Prometheus, not of a {key}", "take it out")
+        if self.of != "value":
+            right = "take `of` out, and write like rate(orders_total[10s]) or increase(orders_total[10s])"
+            yield Problem(("of",), f"PromQL has its own {self.of}", right)
+        if scope.prometheus is False:
+            right = 'add prometheus: {http: "http://127.0.0.1:9090"} to its spec, or take metric with target or url'
+            yield Problem(("promql",), "the system has no Prometheus to ask", right)
 
 
 def _inside(history: History, window: Window) -> tuple[Scrape, ...]:

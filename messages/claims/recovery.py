@@ -52,7 +52,8 @@ class RecoveryClaim(Claim):
             return inconclusive(Reason.NO_EFFECT, f"{self.of} had no effect that could be seen", fault.evidence.get("injected", ""))
         if fault.called is None or fault.effective is None:
             return None
-        return self._judge_time(history, fault, Effect(fault.called, fault.effective, fault.called + self.within))
+        latest = max(fault.called, fault.called_by or fault.called)
+        return self._judge_time(history, fault, Effect(fault.called, fault.effective, latest + self.within, latest - fault.called))
 
     @property
     def _whom(self) -> str:
@@ -75,9 +76,12 @@ class RecoveryClaim(Claim):
             return self._judge_moment(history, fault, effect, late)
         if not history.probes_passed(looked):
             return None
-        if not any(s.ok for s in service.within(effect.effective, looked + _MOMENT)):
+        seen = service.within(effect.effective, looked + _MOMENT)
+        if service.samples and not seen:
+            return inconclusive(Reason.GAP, f"{self._whom} was not watched when {self.of} was gone", *base)
+        if not any(s.ok for s in seen):
             return inconclusive(Reason.NO_SAMPLES, f"{self._whom} was never seen healthy after {self.of}", *base)
-        evidence = (*base, fault.evidence.get("gone", ""), *(s.evidence for s in service.within(effect.effective, looked + _MOMENT)[-1:]))
+        evidence = (*base, fault.evidence.get("gone", ""), *(s.evidence for s in seen[-1:]))
         return self._judge_moment(history, fault, effect, Recovered(fault.gone, PROBED, evidence))
 
     def _judge_moment(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
@@ -87,10 +91,13 @@ class RecoveryClaim(Claim):
         wrong = self._restored_wrongly(fault)
         if wrong is None:
             return None
-        span = max(moment - effect.called, timedelta())
+        span, bound = max(moment - effect.called, timedelta()), bound + effect.unsure
         told = f"{self._whom} recovered in {brief(span)} (±{brief(bound)})"
         if wrong:
             return failed(f"{told}, but {wrong}", *evidence, took=span, error_bound=bound)
+        if span > self.within:
+            why = f"an injector died in the call, which began up to {brief(effect.unsure)} later"
+            return inconclusive(Reason.GAP, f"{told}, at most {format_duration(self.within)} allowed; {why}", *evidence)
         return passed(f"{told}, at most {format_duration(self.within)} allowed", *evidence, took=span, error_bound=bound)
 
     def _judge_late(self, history: History, fault: FaultHistory, effect: "Effect", recovered: "Recovered") -> Judgement | None:
@@ -126,7 +133,8 @@ class RecoveryClaim(Claim):
         """From the request of its fault to `within` after the start of the driver's call."""
         if fault is None or fault.requested is None:
             return Window()
-        return Window(fault.requested, fault.called + self.within if fault.called else None)
+        called = fault.called_by or fault.called
+        return Window(fault.requested, called + self.within if called else None)
 
     def summary(self) -> str:
         return self.description or f"{self.target or 'its target'} recovers from {self.of} within {format_duration(self.within)}"
@@ -135,6 +143,8 @@ class RecoveryClaim(Claim):
         yield from super().problems(scope)
         if self.target is not None:
             yield from target_problems("target", self.target, scope)
+        if self.without_fault is not None:
+            yield Problem(("without_fault",), "without its fault there is nothing to recover from", "take it out")
         for word in ("during", "after", "before"):
             if getattr(self, word) is not None:
                 yield Problem((word,), "a recovery claim counts from its own fault", "name the fault with `of`")
@@ -169,11 +179,13 @@ class RecoveryClaim(Claim):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What the fault did when: the driver's call, the effect seen, and by when its target must be healthy again."""
+    """What the fault did when: the earliest start of the driver's call, the effect seen, and the latest time to be healthy again."""
 
     called: datetime
     effective: datetime
     deadline: datetime
+    unsure: timedelta
+    """How much later than `called` the call may have begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from typing import Any, get_args
 from messages.actions import ACTIONS
 from messages.claims import AnyClaim, nearest
 from messages.values import TOKEN_PATTERN
+from scenarios.asserting import claim_of
 from scenarios.errors import shown
 from scenarios.naming import taken_ids, unique
 from scenarios.nodes import Path
-from scenarios.original.expectations import EXPECTATIONS, TYPES, Told
+from scenarios.original.expectations import BREACHES, EXPECTATIONS, TYPES, word_of
 from scenarios.parts import groups, raw_claims
 from scenarios.sheet import Sheet
 
@@ -23,6 +24,8 @@ OWN_TYPES = frozenset(get_args(claim.model_fields["type"].annotation)[0] for cla
 """Types of the language's own claims, which keep their meaning."""
 IMPLIED = ("all_phases_completed", "no_critical_system_failures", "system_recovered_within_sla")
 """Criteria that every verdict implies: a phase that was cut is inconclusive, and the steady state is claimed all through and at the end."""
+BREACHES_IDENTIFIED = "risk_system_correctly_identified_all_breaches"
+"""A criterion that the verdict implies where the document says which breaches: each of its assertions about them must pass."""
 _ROLLBACK = ("on_failure", "actions", "enabled", "timeout", "aggressive_cleanup", "notify_on_rollback")
 _MARKS = ("rollback", "success_criteria", "reporting", "duration")
 _TOKEN = re.compile(TOKEN_PATTERN)
@@ -59,8 +62,9 @@ def translate(sheet: Sheet) -> None:
             _name_action(action, taken)
     for sequence in sequences:
         _order(sequence, taken)
+    breaches = any(_names_breach(claim) for _, claim, _, _ in raw_claims(sheet))
     _translate_claims(sheet)
-    _take_criteria(sheet)
+    _take_criteria(sheet, names_breaches=breaches)
 
 
 def _join(sheet: Sheet, path: Path, phase: dict[str, Any]) -> list[dict[str, Any]]:
@@ -135,6 +139,13 @@ def _translate_claims(sheet: Sheet) -> None:
             claim.setdefault("id", unique(f"{phase or 'run'}-{kind}", taken))
 
 
+def _names_breach(claim: dict[str, Any]) -> bool:
+    """Whether a claim says that a limit is breached and the risk system says so; also one that was translated already."""
+    kind, expect = claim.get("type"), claim.get("expect")
+    asked = (str(kind), str(expect)) in BREACHES or str(claim.get("assert")) in {EXPECTATIONS[pair] for pair in BREACHES}
+    return asked or (kind == "event" and "risk.alert_generated" in str(claim.get("where")))
+
+
 def _fields(sheet: Sheet, path: Path, claim: dict[str, Any], wanted: tuple[str, str]) -> dict[str, Any] | None:
     """What the claim is made of; None where a word is only misspelt, which is noted or left for others to note."""
     kind, expect = wanted
@@ -144,16 +155,28 @@ def _fields(sheet: Sheet, path: Path, claim: dict[str, Any], wanted: tuple[str, 
     elif expect not in known and _misspelt(expect, known):
         sheet.add((*path, "expect"), f"a {kind} assertion does not know {shown(expect)}", nearest(expect[:80], known))
     else:
-        build = EXPECTATIONS.get(wanted)
-        told = Told(sheet, path, claim)
-        if build is None:
-            of = {"target": told.service} if told.service is not None else {}
-            return {"type": "unsupported", "wanted": f"{kind}/{expect}", "parameters": told.given, **of}
-        fields = build(told)
-        told.done()
-        return fields
+        fields = _judged(sheet, path, claim, wanted) if wanted in EXPECTATIONS else _unsupported(claim, wanted)
+        if fields is not None:
+            return fields
     _hide(sheet, path)
     return None
+
+
+def _judged(sheet: Sheet, path: Path, claim: dict[str, Any], wanted: tuple[str, str]) -> dict[str, Any] | None:
+    """The claim that the word of the vocabulary stands for; None when it is told something wrong, which is noted."""
+    name, word = EXPECTATIONS[wanted], word_of(wanted)
+    given = {key: (value, (*path, "parameters", key)) for key, value in _mapping(claim.get("parameters")).items()}
+    service = claim.get("service", claim.get("target"))
+    if service is not None and any(parameter.name == "service" for parameter in word.parameters):
+        given.setdefault("service", (service, (*path, "target")))
+    fields = claim_of(sheet, path, name, word, given)
+    return {key: value for key, value in fields.items() if key != "description"} if fields is not None else None
+
+
+def _unsupported(claim: dict[str, Any], wanted: tuple[str, str]) -> dict[str, Any]:
+    service = claim.get("service", claim.get("target"))
+    of = {"target": service} if service is not None else {}
+    return {"type": "unsupported", "wanted": "/".join(wanted), "parameters": _mapping(claim.get("parameters")), **of}
 
 
 def _hide(sheet: Sheet, path: Path) -> None:
@@ -171,20 +194,23 @@ def _rewrite(claim: dict[str, Any], fields: dict[str, Any], wanted: tuple[str, s
     claim |= fields
 
 
-def _take_criteria(sheet: Sheet) -> None:
+def _take_criteria(sheet: Sheet, *, names_breaches: bool) -> None:
     """Criteria that no verdict implies are claims over the whole run; their ids are the criteria."""
     criteria, claims = sheet.spec.get("success_criteria"), sheet.spec.setdefault("assertions", [])
     if not isinstance(criteria, list) or not isinstance(claims, list):
         return
     there = {claim.get("id") for claim in _items(claims)}
+    implied = (*IMPLIED, BREACHES_IDENTIFIED) if names_breaches else IMPLIED
     for index, name in enumerate(criteria):
-        if not isinstance(name, str) or name in IMPLIED or name in there or not _TOKEN.fullmatch(name):
+        if not isinstance(name, str) or name in implied or name in there or not _TOKEN.fullmatch(name):
             continue
-        if _misspelt(name, IMPLIED):
-            sheet.add(("spec", "success_criteria", index), f"unknown criterion {shown(name)}", nearest(name, IMPLIED))
+        known = (*IMPLIED, BREACHES_IDENTIFIED)
+        if name not in known and _misspelt(name, known):
+            sheet.add(("spec", "success_criteria", index), f"unknown criterion {shown(name)}", nearest(name, known))
             continue
         sheet.moved(("spec", "assertions", len(claims)), ("spec", "success_criteria", index))
-        claims.append({"id": name, "type": "unsupported", "wanted": f"success_criteria/{name}"})
+        missing = ": no assertion of the document names a breach" if name == BREACHES_IDENTIFIED else ""
+        claims.append({"id": name, "type": "unsupported", "wanted": f"success_criteria/{name}{missing}"})
 
 
 def _service(action: dict[str, Any]) -> str | None:

@@ -11,13 +11,15 @@ from messages.actions import ACTIONS
 from messages.scenario import Scenario
 from messages.system import System
 from messages.values import RATE_HINT, SIZE_HINT, format_duration
+from scenarios.asserting import Asserted
 from scenarios.reference.said import DESCRIPTIONS
 from scenarios.schema import as_written
 from scenarios.templates import Template
+from scenarios.vocabulary import Assertions
 
 Schema = dict[str, Any]
 
-KINDS: tuple[type[BaseModel], ...] = (Scenario, Template, System)
+KINDS: tuple[type[BaseModel], ...] = (Scenario, Template, System, Assertions)
 EXPRESSION = "expression"
 _DURATION = "^([0-9]+(\\.[0-9]+)?(us|ms|s|m|h|d))+$"
 _SIZE = "^[0-9]+(\\.[0-9]+)?(B|kB|KiB|MB|MiB|GB|GiB)$"
@@ -36,6 +38,9 @@ def json_schema() -> Schema:
         defs |= {name: _clean(one) for name, one in schema.pop("$defs").items()}
         defs[model.__name__] = _clean(schema)
         defs[model.__name__]["required"] = ["kind", *defs[model.__name__]["required"]]
+    use = Asserted.model_json_schema(by_alias=True)
+    defs[Asserted.__name__] = _clean({key: value for key, value in use.items() if key != "$defs"})
+    _take_words(defs)
     for name, spec in ACTIONS.items():
         defs[told_of(name)] = _clean(spec.parameters.model_json_schema(by_alias=True)) | {"title": f"Parameters of {name}"}
     _describe(defs)
@@ -46,13 +51,23 @@ def json_schema() -> Schema:
     defs[EXPRESSION] = {"type": "string", "pattern": "\\{\\{.*\\}\\}", "description": "An expression over `variables` or `parameters`."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Scenarios, templates and systems of test-coordinator",
+        "title": "Scenarios, templates, systems and assertions of test-coordinator",
         "type": "object",
         "properties": {"kind": {"enum": [model.__name__ for model in KINDS], "description": "What the document is."}},
         "required": ["kind"],
         "oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in KINDS],
         "$defs": dict(sorted(defs.items())),
     }
+
+
+def _take_words(defs: Schema) -> None:
+    """A word may stand where a scenario's claim may, and what a word stands for is a claim."""
+    claims = defs["Phase"]["properties"]["assertions"]["items"]["oneOf"]
+    for holder in ("Phase", "ScenarioSpec"):
+        items = defs[holder]["properties"]["assertions"]["items"]
+        items["oneOf"] = [*items["oneOf"], {"$ref": f"#/$defs/{Asserted.__name__}"}]
+    own = defs["Word"]["properties"]["claim"]
+    defs["Word"]["properties"]["claim"] = {"oneOf": claims, "description": own["description"]}
 
 
 def told_of(action: str) -> str:
@@ -157,7 +172,7 @@ def _with_service(schema: Schema) -> None:
 
 def _with_expressions(defs: Schema) -> Iterator[str]:
     """The parts in which values may be expressions: those of scenarios, not those of systems."""
-    found, left = set[str](), ["Scenario", "Template", *(told_of(name) for name in ACTIONS)]
+    found, left = set[str](), ["Scenario", "Template", "Assertions", *(told_of(name) for name in ACTIONS)]
     while left:
         name = left.pop()
         if name not in found:

@@ -59,6 +59,30 @@ spec:
     - {type: recovery, of: outage, target: "{{ parameters.target }}", within: "{{ parameters.outage + 10s }}", by: any}
 """
 
+ASSERTIONS = """\
+apiVersion: chaos.trading/v1
+kind: Assertions
+metadata: {name: shop-words}
+spec:
+  assertions:
+    orders_are_slow:
+      description: Orders take {{ parameters.at_least }} or longer
+      parameters:
+        - {name: kind, type: string, default: book, description: Of what}
+        - {name: at_least, type: duration, default: 2s, min: 100ms}
+        - {name: how_many, type: integer, default: 1, min: 1}
+      claim:
+        type: event
+        where: >-
+          event.type == 'order.sent' && event.data.kind == {{ parameters.kind }}
+          && duration(event.data.took) >= {{ parameters.at_least }}
+        at_least: "{{ parameters.how_many }}"
+"""
+
+ASSERTED = """\
+- {assert: orders_are_slow, parameters: {kind: record, at_least: 5s}, within: 30s}
+"""
+
 RANDOM = """\
 - name: monkey
   duration: 1m
@@ -74,11 +98,17 @@ CLAIMS: dict[str, str] = {
     "audit": "{type: audit, target: web, sequence: [service.stopping, service.started], within: 10s}",
     "continuity": "{type: continuity, key: event.data.id, opened_by: order.submitted, closed_by: [order.filled, order.rejected]}",
     "event": "{type: event, where: \"event.type == 'order.filled'\", at_least: 20}",
+    "grpc": '{type: grpc, address: "127.0.0.1:50051", method: shop.Stock/Count, request: {item: tea}, expect: "response.left > 0"}',
     "health": "{type: health, target: all, throughout: true, except: disturbed}",
     "http": '{type: http, url: "http://127.0.0.1:8080/stock", expect: "status == 200 && json.left > 0", throughout: true}',
     "latency": "{type: latency, probe: front, percentile: 99, at_most: 250ms, min_samples: 100}",
+    "log": '{type: log, target: web, matches: "reconnected to .*", within: 10s}',
     "metric": "{type: metric, target: web, metric: 'orders_total{status=\"filled\"}', of: rate, at_least: 5}",
+    "outage": "{type: outage, probe: front, at_most: 2s, during: restart}",
     "recovery": "{type: recovery, target: web, of: restart, within: 10s}",
+    "role": "{type: role, group: fleet, role: leader, exactly: 1, within: 5s, after: restart}",
+    "set": '{type: set, workload: writers, op: write, read: {http: {url: "http://127.0.0.1:8080/keys", items: json.keys}}}',
+    "slo": "{type: slo, probe: front, at_least: 99.5%, below: 250ms, min_samples: 200}",
     "unsupported": "{type: unsupported, wanted: audit_correlation/events_correlated}",
 }
 """An example of each type."""
@@ -132,6 +162,13 @@ TOLD: dict[str, str] = {
 """A value for each parameter that an action must be told."""
 
 KEYS: dict[str, str] = {
+    "assert": "usdt_depegged",
+    "vocabulary": "[trading]",
+    "claim": "{type: health, target: web}",
+    "AssertionsSpec.assertions": "{web_is_well: {…}}",
+    "Word.description": "the web answers",
+    "Word.parameters": "[{name: symbol, type: string, default: USDT-USD}]",
+    "Asserted.parameters": "{min_deviation: 0.05}",
     "name": "a-name",
     "description": "what it is about",
     "version": '"1.2"',
@@ -152,6 +189,15 @@ KEYS: dict[str, str] = {
     "volume": "data",
     "between": "[[web], [db]]",
     "EventClaim.where": "\"event.type == 'order.filled'\"",
+    "LogClaim.where": "\"line.startsWith('ERROR') && !line.contains('retry')\"",
+    "contains": "reconnected",
+    "op": "write",
+    "read": "{command: {argv: [redis-cli, smembers, keys]}}",
+    "ItemsRead.http": '{url: "http://127.0.0.1:8080/keys", items: json.keys}',
+    "ItemsRead.command": "{argv: [redis-cli, smembers, keys]}",
+    "HttpItems.items": "json.keys",
+    "CommandItems.items": "stdout",
+    "matches": '"reconnected to .*"',
     "EventDurations.where": "\"event.type == 'order.filled'\"",
     "RecoveryClaim.of": "restart",
     "MetricClaim.of": "rate",
@@ -161,6 +207,9 @@ KEYS: dict[str, str] = {
     "drawn": "true",
     "weight": "2",
     "random": "{every: 10s, among: […]}",
+    "gate": "{ask: Is the desk told?, approve: [ann], timeout: 10m}",
+    "ask": "Is the desk told?",
+    "approve": "[ann, bob]",
     "actions": "[{target: web, action: restart}]",
     "assertions": "[{type: health, target: all}]",
     "phases": "[{name: chaos, duration: 10s}]",
@@ -180,11 +229,21 @@ KEYS: dict[str, str] = {
     "at_least": "20",
     "at_most": "100",
     "LatencyClaim.at_most": "250ms",
+    "OutageClaim.at_most": "2s",
+    "SloClaim.at_least": "99.5%",
+    "RoleClaim.role": "leader",
+    "RoleClaim.at_least": "1",
+    "RoleClaim.at_most": "1",
+    "exactly": "1",
+    "unknown_by": "order.timed_out",
     "equals": "0",
     "except": "disturbed",
     "url": '"http://127.0.0.1:8080/health"',
     "expect": '"status == 200"',
     "CommandCheck.expect": '"code == 0"',
+    "GrpcClaim.expect": "\"code == 'OK' && response.status == 'SERVING'\"",
+    "method": "grpc.health.v1.Health/Check",
+    "request": '{service: ""}',
     "probe": "front",
     "workload": "writers",
     "event": "{where: \"event.type == 'order.filled'\", value: event.data.took}",
@@ -193,8 +252,11 @@ KEYS: dict[str, str] = {
     "EventDurations.value": "event.data.took",
     "percentile": "99",
     "compare": "baseline",
+    "unlike": "baseline",
+    "EventClaim.key": "event.data.alert_id",
     "min_samples": "100",
     "metric": "orders_total",
+    "promql": "sum(rate(orders_total[10s]))",
     "wanted": "audit_correlation/events_correlated",
     "UnsupportedClaim.parameters": "{correlation_threshold: 0.95}",
     "Template.parameters": "[{name: target, type: string, required: true}]",
@@ -220,6 +282,7 @@ KEYS: dict[str, str] = {
     "external": "{}",
     "members": "[web, db]",
     "keep_healthy": "1",
+    "protected": "[db]",
     "secret": "DB_PASSWORD",
     "env": '{HTTP_PORT: "8080", DB_PASSWORD: {secret: DB_PASSWORD}}',
     "directory": "/srv/shop",
@@ -243,6 +306,7 @@ KEYS: dict[str, str] = {
     "Link.env": "DATABASE",
     "groups": "{fleet: {members: [web, db]}}",
     "volumes": "{data: {service: db, path: /srv/data}}",
+    "prometheus": '{http: "http://127.0.0.1:9090"}',
     "probes": '{front: {http: {url: "http://127.0.0.1:8080/"}, rate: 20/s}}',
     "workloads": "{buyers: {command: [python, buyers.py]}}",
     "steady_state": "{settle: 10s, recover: 30s}",

@@ -1,23 +1,23 @@
 """The reference of the scenario language, as Markdown."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from messages.actions import ACTIONS, ActionSpec
-from scenarios.nodes import Scalar
-from scenarios.original.expectations import EXPECTATIONS, Fields, Told
-from scenarios.original.translation import IMPLIED, ON_A_SERVICE
+from scenarios.original.expectations import EXPECTATIONS
+from scenarios.original.translation import BREACHES_IDENTIFIED, IMPLIED, ON_A_SERVICE
+from scenarios.parameters import Parameter, words_of
 from scenarios.plan_words import needs_of_means
 from scenarios.reference.editor import EXPRESSION, json_schema, told_of
-from scenarios.reference.examples import CLAIMS, EXAMPLE, KEYS, RANDOM, TEMPLATE, TOLD
+from scenarios.reference.examples import ASSERTED, ASSERTIONS, CLAIMS, EXAMPLE, KEYS, RANDOM, TEMPLATE, TOLD
 from scenarios.reference.words import INTRODUCTION, MEANS, ORIGINAL, PARTS, SPEED, VALUES
-from scenarios.sheet import Sheet
+from scenarios.vocabulary import library_vocabularies
 
 Schema = dict[str, Any]
 _KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`", "object": "keys and values"}
 _UNITS = {"10s": "[duration](#values)", "20MiB": "[size](#values)", "50/s": "[rate](#values)", "100kB/s": "[rate](#values)"}
-_COMMON = ("description", "on_fail", "within", "throughout", "never", "during", "after", "before", "grace", "id")
+_COMMON = ("description", "on_fail", "within", "throughout", "never", "during", "after", "before", "grace", "without_fault", "id")
 
 
 def markdown() -> str:
@@ -49,10 +49,12 @@ class _Page:
             for name, title in names.items():
                 yield from (f"### {title}", "", self._defs[name]["description"], "")
                 yield from self._table(name)
-                yield from {"Template": [*_yaml(TEMPLATE), ""], "RandomAction": [*_yaml(RANDOM), ""]}.get(name, [])
+                yield from _SHOWN.get(name, [])
             if heading == "Scenarios":
                 yield from self._actions()
                 yield from self._claims()
+            if heading == "Words":
+                yield from _vocabularies()
         yield SPEED
         yield from self._originals()
 
@@ -120,18 +122,27 @@ class _Page:
 
     def _originals(self) -> Iterator[str]:
         yield from (ORIGINAL, "| type | expects | here |", "|---|---|---|")
-        for (kind, expect), build in EXPECTATIONS.items():
-            yield f"| `{kind}` | `{expect}` | {_cell(_becomes(build)) if build is not None else '`unsupported`: inconclusive'} |"
+        yield from (f"| `{kind}` | `{expect}` | `{{assert: {word}}}` |" for (kind, expect), word in EXPECTATIONS.items())
         yield from ("", "| criterion | here |", "|---|---|")
         yield from (f"| `{name}` | implied by every verdict |" for name in IMPLIED)
+        yield f"| `{BREACHES_IDENTIFIED}` | implied where the document's assertions name a breach; else `unsupported`: inconclusive |"
         yield from ("| any other | `unsupported`: inconclusive |", "", "| action on a service | here |", "|---|---|")
         yield from (f"| `{name}` | `{own}` |" for name, own in ON_A_SERVICE.items())
 
 
-def _becomes(build: Callable[[Told], Fields]) -> str:
-    """The claim that an expectation becomes, where it is told nothing more."""
-    fields = build(Told(Sheet("", Scalar((1, 1))), (), {}))
-    return f"`{{{', '.join(f'{key}: {value}' for key, value in fields.items())}}}`"
+def _vocabularies() -> Iterator[str]:
+    """The words that come with the coordinator."""
+    for name, vocabulary in library_vocabularies().items():
+        yield from (f"### The words of {name}", "", f"{vocabulary.metadata.description}.", "")
+        yield from ("| word | what | parameters |", "|---|---|---|")
+        for word, one in vocabulary.words.items():
+            yield f"| `{word}` | {_cell(one.description)} | {'; '.join(map(_told, one.parameters))} |"
+        yield ""
+
+
+def _told(parameter: Parameter) -> str:
+    default = "" if parameter.default in ("", ()) or parameter.default is None else f", `{_plain(parameter.default)}` by default"
+    return _cell(f"`{parameter.name}` ({words_of(parameter)}{default}): {parameter.description}")
 
 
 def _scalar(schema: Schema) -> str:
@@ -197,3 +208,12 @@ def _yaml(text: str) -> list[str]:
 
 def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
+
+
+_SHOWN = {
+    "Template": [*_yaml(TEMPLATE), ""],
+    "RandomAction": [*_yaml(RANDOM), ""],
+    "Assertions": [*_yaml(ASSERTIONS), ""],
+    "Asserted": [*_yaml(ASSERTED), ""],
+}
+"""Examples of whole parts."""

@@ -6,8 +6,8 @@ INTRODUCTION = """\
 <!-- Written by `make docs` from the models; changes are made there. -->
 
 A **scenario** says what is done to a system and what must be true of it meanwhile; a **system** says which services
-there are and how each is reached; a **template** is a scenario with parameters. They are YAML (1.2; JSON will do), one
-or several in a file, separated by `---`. Every mistake is told at once, as
+there are and how each is reached; a **template** is a scenario with parameters; **assertions** are a domain's own words
+for claims. They are YAML (1.2; JSON will do), one or several in a file, separated by `---`. Every mistake is told at once, as
 `FILE:LINE:COLUMN: what is wrong; what would be right` (`test-coordinator validate FILE…`).
 
 For completion and checks while you type, let your editor use [the schema](scenario.schema.json)
@@ -38,12 +38,15 @@ PARTS: dict[str, dict[str, str]] = {
         "Metadata": "Metadata",
         "ScenarioSpec": "Scenario spec",
         "Phase": "Phase",
+        "Gate": "Gate",
         "Action": "Action",
         "Selection": "Target",
+        "GroupLimit": "Group limit",
         "RandomPlan": "Random plan",
         "RandomAction": "Random action",
     },
     "Templates": {"Template": "Template", "Parameter": "Parameter"},
+    "Words": {"Assertions": "Assertions", "AssertionsSpec": "Assertions spec", "Word": "Word", "Asserted": "Use of a word"},
     "Systems": {
         "System": "System",
         "SystemSpec": "System spec",
@@ -68,7 +71,11 @@ PARTS: dict[str, dict[str, str]] = {
         "Probe": "Probe",
         "Workload": "Workload",
         "SteadyState": "Steady state",
+        "Limits": "Limits",
         "EventDurations": "Event durations",
+        "ItemsRead": "Items read",
+        "HttpItems": "HTTP items",
+        "CommandItems": "Command items",
     },
 }
 """The parts of documents that have a section of their own, in its order."""
@@ -88,7 +95,8 @@ SPEED = """\
 `delay`, `for`, `settle`, `every`, and the parameters of chaos APIs that are times (those in seconds, minutes and hours;
 not those in milliseconds, which are what a service does to each request). Limits (`within`, `grace`, `effect_within`)
 are divided too, but none becomes shorter than 15 s, or than it is written. A `timeout` keeps up to 5 minutes beyond the
-phases. The scenario of the run says its `speed`, and which limits were `held`.
+phases. The scenario of the run says its `speed`, and which limits were `held`. The `limits` of a system and the `timeout` of
+a gate stay as written.
 """
 ORIGINAL = """\
 ## Documents of the original language
@@ -104,4 +112,6 @@ Documents with `service`, `parallel_actions`, `expect`, `rollback`, `success_cri
 - A document that names no system is about `trading`, the system that comes with the coordinator.
 - An action that nobody here can do is refused when its time comes, and what nobody can judge is inconclusive; never
   passed.
+- What an assertion `expect`s is a word of the vocabulary `trading`, told its `parameters` and, where the word takes one,
+  its `service`.
 """

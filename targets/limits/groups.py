@@ -15,7 +15,7 @@ from targets.errors import NotPermitted, NotThere
 from targets.group import members
 from targets.identity import is_alive, read_proc
 from targets.limits.errors import LimitFailed, NoControlGroup
-from targets.limits.hierarchy import Place, home_of, place_of
+from targets.limits.hierarchy import PREFIX, Place, home_of, place_of
 from targets.polling import first
 
 PERIOD = 100_000
@@ -54,13 +54,13 @@ class GroupLimits:
             controller=controller,
             version=place.version,
             home=str(place.home),
-            folder=str(place.parent / f"chaos.{run}.{fault}"),
+            folder=str(place.parent / f"{PREFIX}{run}.{fault}"),
             settings=settings_of(controller, place, limit),
             limit=limit,
         )
 
     async def inject(self, undo: GroupUndo) -> None:
-        """Make the group and move all processes into it.
+        """Make the group, if it is not there yet, and move all processes into it that are not.
 
         Raises:
             NotThere: none of the processes is there any more.
@@ -80,6 +80,16 @@ class GroupLimits:
         if not _pids(folder):
             raise NotThere(undo.leader)
 
+    def is_in_place(self, undo: GroupUndo) -> bool:
+        """Whether all processes are in the group, or some were and the kernel has ended them."""
+        folder = Path(undo.folder)
+        if any(home_of(undo.controller, member.pid) not in {folder, None} for member in members(undo.leader)):
+            return False
+        try:
+            return bool(_pids(folder)) or (undo.controller == "memory" and _memory_met(undo) is not None)
+        except OSError:
+            return False
+
     async def undo(self, undo: GroupUndo) -> None:
         """Move whoever is in the group back and remove it.
 
@@ -87,12 +97,10 @@ class GroupLimits:
             LimitFailed: it cannot be removed.
             NotPermitted: it is not ours to write to.
         """
-        begin = time.monotonic()
-        while not _removed(undo):
-            # A process that ends keeps its group busy for some milliseconds.
-            if time.monotonic() - begin > TO_LEAVE.total_seconds():
-                raise LimitFailed(f"{undo.folder} cannot be removed: it is in use")
-            await asyncio.sleep(POLL)
+        try:
+            await remove(Path(undo.folder), Path(undo.home))
+        except PermissionError as error:
+            raise NotPermitted(undo.leader) from error
 
     async def effect(self, undo: GroupUndo, within: timedelta) -> str | None:
         """What was seen of it; None if nothing was: a service that asks for less than its limit does not notice it.
@@ -134,17 +142,32 @@ def settings_of(controller: Controller, place: Place, limit: float) -> dict[str,
 
 
 def create(folder: Path, settings: Mapping[str, str]) -> None:
-    """Make a control group with these settings.
+    """Make a control group with these settings, or give them to the one that is there.
 
     Raises:
         LimitFailed: the system did not do it.
     """
     try:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         for name, value in settings.items():
             (folder / name).write_text(value, "ascii")
     except OSError as error:
         raise LimitFailed(f"{error.filename} cannot be written: {error.strerror}") from error
+
+
+async def remove(folder: Path, home: Path) -> None:
+    """Remove a control group; its processes are moved to their home, or the nearest group that is left of it.
+
+    Raises:
+        LimitFailed: it cannot be removed.
+        PermissionError: it is not ours to write to.
+    """
+    begin = time.monotonic()
+    while not _removed(folder, home):
+        # A process that ends keeps its group busy for some milliseconds.
+        if time.monotonic() - begin > TO_LEAVE.total_seconds():
+            raise LimitFailed(f"{folder} cannot be removed: it is in use")
+        await asyncio.sleep(POLL)
 
 
 def _move(pid: int, folder: Path) -> None:
@@ -157,9 +180,7 @@ def _pids(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "cgroup.procs").read_text("ascii").split()]
 
 
-def _removed(undo: GroupUndo) -> bool:
-    """Move whoever is in the group to where they were, or the nearest group that is left of it, and try to remove it."""
-    folder, home = Path(undo.folder), Path(undo.home)
+def _removed(folder: Path, home: Path) -> bool:
     while not home.is_dir() and home != home.parent:
         home = home.parent
     try:
@@ -168,8 +189,8 @@ def _removed(undo: GroupUndo) -> bool:
         folder.rmdir()
     except FileNotFoundError:
         return True
-    except PermissionError as error:
-        raise NotPermitted(undo.leader) from error
+    except PermissionError:
+        raise
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise LimitFailed(f"{folder} cannot be removed: {error.strerror}") from error

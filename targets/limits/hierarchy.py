@@ -1,6 +1,7 @@
 """Where a process is in the tree of control groups, and where a group of ours can be made, cgroups(7)."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,9 @@ from typing import Literal
 from messages.actions.limits import Controller
 from targets.identity import read_proc
 from targets.limits.errors import NoControlGroup
+
+PREFIX = "chaos."
+"""With which the names of groups of ours begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,27 @@ def home_of(controller: Controller, pid: int) -> Path | None:
     if first is not None:
         return _mounted("cgroup", controller, first)
     return None if second is None else _mounted("cgroup2", None, second)
+
+
+def left_groups() -> Iterator[tuple[str, str, Path]]:
+    """Run, fault and folder of each group of ours that is there: what an injector that starts may find left."""
+    for point in _points():
+        for folder, names, _ in os.walk(point):
+            for name in names:
+                parts = name.removeprefix(PREFIX).split(".")
+                if name.startswith(PREFIX) and len(parts) == 2:
+                    yield parts[0], parts[1], Path(folder) / name
+
+
+def _points() -> list[str]:
+    """Where control groups are mounted that can limit something."""
+    lines = (line.partition(" - ") for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines())
+    found = [(left.split()[4], right.split()) for left, _, right in lines]
+    return [point for point, (kind, _, options) in found if kind == "cgroup2" or (kind == "cgroup" and _limits(options))]
+
+
+def _limits(options: str) -> bool:
+    return not {"cpu", "memory"}.isdisjoint(options.split(","))
 
 
 def _mounted(kind: str, controller: str | None, path: str) -> Path | None:

@@ -61,6 +61,10 @@ class ResourceLimits:
         if not any(changed):
             raise NotThere(undo.leader)
 
+    def is_in_place(self, undo: ResourceUndo) -> bool:
+        """Whether every process that is left of those to be limited has its limit."""
+        return _shown(undo) is not None
+
     async def undo(self, undo: ResourceUndo) -> None:
         """Put the limits back, also of processes that inherited them. Limits that someone else has changed since stay.
 

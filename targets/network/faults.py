@@ -24,6 +24,7 @@ from targets.errors import Unsupported
 from targets.network.errors import NetworkFailed
 from targets.network.filters import RULES_TAG, add, count, remove, rules_of
 from targets.network.holding import Holders, end_all, holders_of
+from targets.network.namespaces import path_to
 from targets.network.probing import NOBODY, probe
 from targets.network.seeing import LOOK, is_normal, seen_by_packets, seen_by_probes, telling
 
@@ -91,16 +92,40 @@ class NetworkFaults:
         return NetworkUndo(run=run, fault=fault, effect="silence", rules=rules, probes=probes)
 
     async def inject(self, undo: NetworkUndo) -> None:
-        """Set the rules.
+        """Set the rules, and hold back what they say. What another process has begun is completed.
 
         Raises:
             NoNamespace: a namespace is gone.
             NetworkFailed: the system did not do it; some rules may be set.
         """
-        if undo.hold is not None:
+        # Who sets rules for somebody who died would set them again.
+        await end_all(undo.comment, RULES_TAG)
+        if undo.hold is not None and not await self._is_fed(undo):
+            await self._holders.end(undo.comment)
             await self._holders.start(undo.rules[0].namespace, undo.hold, undo.comment)
         for rules in undo.rules:
             await add(rules, undo.comment)
+
+    async def is_in_place(self, undo: NetworkUndo) -> bool:
+        """Whether all rules are there, and what holds packets back.
+
+        Raises:
+            NetworkFailed: iptables did not say.
+        """
+        counts = [(await count(rules, undo.comment))[0] for rules in undo.rules]
+        return counts == [len(rules.v4) + len(rules.v6) for rules in undo.rules] and self.is_held(undo)
+
+    async def has_rules(self, undo: NetworkUndo) -> bool:
+        """Whether any of the rules is there.
+
+        Raises:
+            NetworkFailed: iptables did not say.
+        """
+        return any([(await count(rules, undo.comment))[0] for rules in undo.rules])
+
+    def is_there(self, undo: NetworkUndo) -> bool:
+        """Whether all the namespaces are there."""
+        return all(path_to(rules.namespace) is not None for rules in undo.rules)
 
     async def undo(self, undo: NetworkUndo) -> None:
         """Remove the rules, then end what holds packets back. One namespace that cannot be healed does not keep the others from it.
@@ -146,6 +171,10 @@ class NetworkFaults:
     def renew(self, undo: NetworkUndo) -> bool:
         """Begin the lease of what holds packets back anew; False if it is gone, with which latency is over."""
         return undo.hold is None or self._holders.renew(undo.comment)
+
+    async def _is_fed(self, undo: NetworkUndo) -> bool:
+        """Whether what holds packets back was ready, and is there: rules come after that."""
+        return self.is_held(undo) and await self.has_rules(undo)
 
     async def aclose(self) -> None:
         """Stop watching. Faults stay."""

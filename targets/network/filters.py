@@ -21,6 +21,8 @@ RULES_TAG = "TEST_COORDINATOR_RULES"
 """In the environment of programs that are setting rules of a fault."""
 RESET = "-m tcp --tcp-flags RST NONE -j REJECT --reject-with tcp-reset"
 """Refuses all but resets, which would else be refused themselves."""
+TABLES: tuple[Table, ...] = ("filter", "mangle")
+_COMMENTED = re.compile(r'-A .*--comment "?(chaos:[A-Za-z0-9_-]+:[A-Za-z0-9_-]+)"?(?: .*)?')
 _FAMILIES = (("v4", "iptables"), ("v6", "ip6tables"))
 
 
@@ -33,6 +35,8 @@ def rules_of(namespace: Namespace, traffic: Traffic, comment: str, verdict: str,
 async def add(rules: Rules, comment: str) -> None:
     """Set the rules, each family at once: in `filter` before the rules of others, in `mangle`, where ours let packets pass, after them.
 
+    A family whose rules are there stays as it is.
+
     The program that does it can be found by the comment: should we die, it goes on, and who undoes the fault ends it first.
 
     Raises:
@@ -41,7 +45,7 @@ async def add(rules: Rules, comment: str) -> None:
     """
     for family, program in _FAMILIES:
         lines: tuple[str, ...] = getattr(rules, family)
-        if lines:
+        if lines and not await _ours(rules, program, comment):
             option = "-I" if rules.table == "filter" else "-A"
             await _restore(rules, program, [f"{option} {line}" for line in lines], {RULES_TAG: comment})
 
@@ -71,6 +75,27 @@ async def count(rules: Rules, comment: str) -> tuple[int, int]:
         for family, program in _FAMILIES:
             found += await _ours(rules, program, comment) if getattr(rules, family) else []
     return len(found), sum(packets for _, packets in found)
+
+
+async def left_in(namespace: Namespace) -> dict[str, list[Rules]]:
+    """The rules of faults in the namespace, by their comment: what an injector that starts may find left.
+
+    Raises:
+        NoNamespace: the namespace is gone.
+        NetworkFailed: iptables did not say.
+    """
+    left: dict[str, list[Rules]] = {}
+    for table in TABLES:
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for family, program in _FAMILIES if _has_ipv6() else _FAMILIES[:1]:
+            for line in (await _run(namespace, [f"{program}-save", "-t", table], "")).splitlines():
+                if (match := _COMMENTED.fullmatch(line)) is not None:
+                    lines = found.setdefault(match[1], {})
+                    lines[family] = (*lines.get(family, ()), line)
+        for comment, lines in found.items():
+            rules = Rules(namespace=namespace, table=table, v4=lines.get("v4", ()), v6=lines.get("v6", ()))
+            left.setdefault(comment, []).append(rules)
+    return left
 
 
 def _has_ipv6() -> bool:
@@ -124,19 +149,45 @@ async def _run(namespace: Namespace, command: list[str], text: str, tags: Mappin
     if path is None:
         raise NoNamespace(namespace.path)
     # In a thread: event loops differ in what they make of a program that ends before it has read its input.
-    return await to_the_end(lambda: _run_there(["nsenter", f"--net={path}", *command], text, {**os.environ, **(tags or {})}))
+    running = _Running(["nsenter", f"--net={path}", *command], {**os.environ, **(tags or {})})
+    return await to_the_end(lambda: running.told(text), hasten=running.hasten)
 
 
-def _run_there(command: list[str], text: str, env: Mapping[str, str]) -> str:
-    given = text.encode()
-    try:
-        done = subprocess.run(
-            command, input=given, env=env, capture_output=True, timeout=PATIENCE.total_seconds(), check=False, start_new_session=True
-        )
-    except OSError as error:
-        raise NetworkFailed(f"nsenter cannot be run: {error.strerror}") from error
-    except subprocess.TimeoutExpired:
-        raise NetworkFailed(f"{command[2]} did not end") from None
-    if done.returncode != 0:
-        raise NetworkFailed(f"{command[2]} failed: {done.stderr.decode(errors='replace').strip()[:300]}")
-    return done.stdout.decode(errors="replace")
+class _Running:
+    """A command that is told its input and ended by force when nobody waits for it any more."""
+
+    def __init__(self, command: list[str], env: Mapping[str, str]) -> None:
+        self._command = command
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+        self._hastened = False
+
+    def hasten(self) -> None:
+        """End it: what it sets or removes, it does at once or not at all."""
+        self._hastened = True
+        if self._process is not None:
+            self._process.kill()
+
+    def told(self, text: str) -> str:
+        """What it says when it is told this; blocks.
+
+        Raises:
+            NetworkFailed: it cannot be run, did not end or failed.
+        """
+        program, pipe = self._command[2], subprocess.PIPE
+        try:
+            process = subprocess.Popen(self._command, env=self._env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        except OSError as error:
+            raise NetworkFailed(f"nsenter cannot be run: {error.strerror}") from error
+        with process:
+            self._process = process
+            if self._hastened:
+                process.kill()
+            try:
+                said, errors = process.communicate(text.encode(), timeout=PATIENCE.total_seconds())
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise NetworkFailed(f"{program} did not end") from None
+        if process.returncode != 0 and not self._hastened:
+            raise NetworkFailed(f"{program} failed: {errors.decode(errors='replace').strip()[:300]}")
+        return said.decode(errors="replace")

@@ -5,15 +5,16 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
 from messages.actions.network import Delay, Namespace
 from messages.identity import Identity
 from targets.errors import CannotRun
+from targets.find import tag_of
 from targets.group import signal_group
-from targets.identity import live_processes, read_proc
+from targets.identity import live_processes, read_environ, session_leaders
 from targets.network.delay import READY
 from targets.network.errors import NetworkFailed, NoNamespace
 from targets.network.namespaces import path_to
@@ -110,19 +111,24 @@ async def end_all(comment: str, tag: str = FAULT_TAG) -> None:
         raise NetworkFailed("a program that belongs to the fault is still there after SIGKILL")
 
 
-def holders_of(comment: str | None = None, tag: str = FAULT_TAG) -> tuple[Identity, ...]:
-    """The live programs of this comment, or of any."""
+def holders_of(comment: str, tag: str = FAULT_TAG) -> tuple[Identity, ...]:
+    """The live programs of this comment."""
     return tuple(stat.identity for stat in live_processes() if stat.pid == stat.session and _is_of(stat.pid, comment, tag))
 
 
-def _is_of(pid: int, comment: str | None, tag: str) -> bool:
+def programs(tag: str) -> Iterator[tuple[str, Identity]]:
+    """The live programs of any comment, each with its comment: what an injector that starts may find left."""
+    for stat in session_leaders():
+        comment = tag_of(stat.pid, tag)
+        if comment is not None:
+            yield comment, stat.identity
+
+
+def _is_of(pid: int, comment: str, tag: str) -> bool:
     try:
-        environ = read_proc(pid, "environ").split(b"\0")
+        return f"{tag}={comment}".encode() in read_environ(pid).split(b"\0")
     except OSError:
         return False
-    if comment is None:
-        return any(entry.startswith(f"{tag}=".encode()) for entry in environ)
-    return f"{tag}={comment}".encode() in environ
 
 
 def _until_ready(reader: int) -> str:

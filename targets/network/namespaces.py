@@ -58,6 +58,14 @@ def path_to(namespace: Namespace) -> Path | None:
     return next((path for path in _candidates(namespace) if _leads_to(path, namespace)), None)
 
 
+def named() -> Iterator[Namespace]:
+    """The namespaces that have a name, without the machine's own: they stay when nobody is in them any more."""
+    with suppress(OSError):
+        for path in sorted(NAMED.iterdir()):
+            with suppress(HostNamespace, NoNamespace):
+                yield namespace_at(path)
+
+
 def inside(path: Path, make: Callable[[], T]) -> T:
     """What a function returns that is called inside the namespace, in a thread of its own; it must be quick.
 

@@ -75,7 +75,7 @@ class Arena:
         """A service of a System document, in flow style."""
         port = self.ports.setdefault(name, free_port())
         told = ", ".join(f'{key}: "{value}"' for key, value in {"PORT": str(port), **env}.items())
-        health = f'{{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 300ms}}'
+        health = f'{{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 1500ms}}'
         return f"{name}: {{driver: {{process: {{command: [python, {SERVICE}], env: {{{told}}}, ready_within: 5s}}}}, health: {health}}}"
 
     def document(
@@ -102,8 +102,8 @@ spec:
 {indent(dedent(system), "  ")}
 """
 
-    async def submit(self, document: str) -> str:
-        reply = await self.control.submit(SubmitRequest(document=document, file="case.yaml"))
+    async def submit(self, document: str, *, rehearse: bool = False) -> str:
+        reply = await self.control.submit(SubmitRequest(document=document, file="case.yaml", rehearse=rehearse))
         assert reply.run_id is not None, "\n".join(str(finding) for finding in reply.findings)
         return reply.run_id
 
@@ -116,7 +116,7 @@ spec:
                 found.set_result(line)
 
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self.journal.follow(0, look, run=run, due=False).run())
+            reader = tasks.create_task(self.journal.follow(0, look, run=run).run())
             line = await found
             reader.cancel()
         return line
@@ -128,9 +128,9 @@ spec:
         await self.journal.read_runs([run], await self.journal.last_sequence(), lines.append)
         return Ended(await fold_run(self.journal, run), lines)
 
-    async def run(self, document: str) -> Ended:
+    async def run(self, document: str, *, rehearse: bool = False) -> Ended:
         """Submit a document and wait for its end."""
-        return await self.ended(await self.submit(document))
+        return await self.ended(await self.submit(document, rehearse=rehearse))
 
     async def finished(self, run: str) -> RunFinished:
         event = (await self.wait_for(run, RunFinished)).event

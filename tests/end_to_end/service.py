@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
 PORT = int(os.environ.get("PORT", "0"))
@@ -41,20 +43,27 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def send_events() -> None:
-    """One `tick` every 20 ms, the n-th with data {n}; every tenth has no data at all."""
-    host, port = os.environ["NATS_URL"].removeprefix("nats://").split(":")
-    _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b'CONNECT {"verbose":false}\r\n')
+    """One `tick` every 20 ms, the n-th with data {n}; every tenth has no data at all. What cannot be sent is gone."""
     number = 0
-    while True:
-        number += 1
-        event: dict[str, object] = {"specversion": "1.0", "id": f"{os.getpid()}-{number}", "source": "one", "type": "tick"}
-        if number % 10:
-            event["data"] = {"n": number}
-        body = json.dumps(event).encode()
-        writer.write(b"PUB %s.one.tick %d\r\n%s\r\n" % (EVENTS.encode(), len(body), body))
-        await writer.drain()
-        await asyncio.sleep(0.02)
+    for address in cycle(os.environ["NATS_URL"].split(",")):
+        host, port = address.removeprefix("nats://").split(":")
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b'CONNECT {"verbose":false}\r\n')
+            while True:
+                number += 1
+                await send_tick(writer, number)
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+
+
+async def send_tick(writer: asyncio.StreamWriter, number: int) -> None:
+    event: dict[str, object] = {"specversion": "1.0", "id": f"{os.getpid()}-{number}", "source": "one", "type": "tick"}
+    if number % 10:
+        event["data"] = {"n": number}
+    body = json.dumps(event).encode()
+    writer.write(b"PUB %s.one.tick %d\r\n%s\r\n" % (EVENTS.encode(), len(body), body))
+    await writer.drain()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from targets.group import signal_group
 from targets.network.holding import holders_of
 from targets.network.support import supported
 from tests.end_to_end.test_means import HEALTHY, link, two
-from tests.end_to_end.test_namespaces import islands
+from tests.end_to_end.test_namespaces import Islands, islands
 from tests.end_to_end.test_namespaces import services as in_islands
 from tests.ports import free_port
 
@@ -63,7 +63,7 @@ async def test_a_run_that_ends_well_tells_of_no_lost_links_and_leaves_no_secret(
 
 async def test_an_undo_that_cannot_reach_a_proxy_that_lives_on_is_no_undo(arena: "Arena") -> None:
     phases = f"""[{{name: chaos, assertions: [{HEALTHY}], actions: [
-        {{id: slow, target: {{link: way}}, action: latency, parameters: {{delay: 100ms}}, for: 1s}}]}}]"""
+        {{id: slow, target: {{link: way}}, action: latency, parameters: {{delay: 100ms}}, for: 4s}}]}}]"""
     services = two(arena)
 
     run = await arena.submit(arena.document(phases, services=services, system=link(arena)))
@@ -78,7 +78,7 @@ async def test_an_undo_that_cannot_reach_a_proxy_that_lives_on_is_no_undo(arena:
 
 @pytest.mark.skipif(missing is not None, reason=str(missing))
 @pytest.mark.parametrize(("span", "by"), [("2s", "request"), ("20s", "itself")])
-async def test_latency_whose_holder_dies_is_over_and_proves_nothing(arena: "Arena", islands: tuple[str, str], span: str, by: str) -> None:
+async def test_latency_whose_holder_dies_is_over_and_proves_nothing(arena: "Arena", islands: Islands, span: str, by: str) -> None:
     phases = f"""[{{name: chaos, actions: [{{id: late, target: left, action: network_latency, parameters: {{delay: 300ms}}, for: {span}}}],
       assertions: [{{id: well, type: health, target: right, throughout: true}}]}}]"""
 

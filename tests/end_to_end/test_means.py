@@ -53,7 +53,7 @@ def moments(ended: "Ended") -> list[str]:
 
 
 async def test_latency_on_a_link_is_there_from_effective_to_gone_and_the_service_is_told_the_links_address(arena: "Arena") -> None:
-    phases = f"""[{{name: chaos, actions: [{{id: slow, target: {{link: way}}, action: latency, parameters: {{delay: 100ms}}, for: 3s}}],
+    phases = f"""[{{name: chaos, actions: [{{id: slow, target: {{link: way}}, action: latency, parameters: {{delay: 200ms}}, for: 6s}}],
       assertions: [{HEALTHY}]}}]"""
     services = two(arena)
 
@@ -73,9 +73,9 @@ async def test_latency_on_a_link_is_there_from_effective_to_gone_and_the_service
 
     assert ended.verdict is Verdict.PASSED, ended
     assert f"UPSTREAM=http://{opened.addresses['way']}/".encode() in environ
-    assert before < 0.1
-    assert during >= 0.2
-    assert after < 0.1
+    assert before < 0.4
+    assert during >= 0.4
+    assert after < 0.4
     assert moments(ended) == ["fault.armed", "fault.injected", "fault.effective", "fault.reverted", "fault.gone"]
     assert not Path(f"/proc/{opened.identity.pid}").exists()
 
@@ -97,7 +97,7 @@ async def test_a_partition_is_one_fault_that_cuts_every_link_between_its_sides(a
 
     assert ended.verdict is Verdict.PASSED, ended
     assert during == [float("inf")] * 2
-    assert max(after) < 0.2
+    assert max(after) < 1
     assert len(ended.events(FaultArmed)) == 1
 
 

@@ -32,7 +32,7 @@ async def test_a_service_that_never_comes_back_is_failed(arena: "Arena") -> None
 
 
 async def test_a_pause_of_a_wrapper_whose_server_runs_elsewhere_is_inconclusive(arena: "Arena") -> None:
-    phases = """[{name: chaos, actions: [{id: pause, target: one, action: pause, for: 1500ms}],
+    phases = """[{name: chaos, actions: [{id: pause, target: one, action: pause, for: 4s}],
       assertions: [{id: back, type: recovery, target: one, within: 3s}]}]"""
 
     ended = await arena.run(arena.document(phases, services=arena.service("one", WRAPPED="1")))

@@ -39,7 +39,7 @@ spec:
   services:
     one:
       driver: {{process: {{command: [python, {SERVICE}], env: {{PORT: "{port}", EVENTS: small}}}}}}
-      health: {{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 300ms}}
+      health: {{http: {{url: "http://127.0.0.1:{port}/health"}}, every: 50ms, deadline: 1500ms}}
   steady_state: {{stable: 200ms}}
 """
 
@@ -147,7 +147,7 @@ async def test_control_c_in_the_middle_aborts_undoes_and_leaves_nothing_running(
     )
 
     async with command("run", str(scenario), "--json", folder=tmp_path) as process:
-        pid = await paused_service(process)
+        pid = await paused_service(process, tmp_path)
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
 
@@ -167,7 +167,7 @@ async def test_a_terminated_serve_aborts_its_runs_undoes_them_and_exits_0(server
         await connection.nc.publish(
             f"{NAMESPACE}.scenarios.k", long.replace("{id: back, type: recovery, target: one, within: 5s}", "").encode()
         )
-        pid = await paused_service(process)
+        pid = await paused_service(process, tmp_path)
         run = (await client.runs()).runs[0].run_id
         process.send_signal(signal.SIGTERM)
         await process.communicate()
@@ -179,13 +179,13 @@ async def test_a_terminated_serve_aborts_its_runs_undoes_them_and_exits_0(server
     assert not Path(f"/proc/{pid}").exists()
 
 
-async def paused_service(process: Process) -> int:
-    """The pid of the service, once it stands still."""
+async def paused_service(process: Process, folder: Path) -> int:
+    """The pid of the service that was started from this folder, once it stands still."""
     while process.returncode is None:
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 pid, state = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()[0]
-                mine = str(SERVICE).encode() in (stat.parent / "cmdline").read_bytes()
+                mine = str(SERVICE).encode() in (stat.parent / "cmdline").read_bytes() and (stat.parent / "cwd").readlink() == folder
             except OSError:
                 continue
             if mine and state == "T":
