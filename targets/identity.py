@@ -26,6 +26,8 @@ class ProcessStat:
     session: int
     threads: int
     started: int
+    environ_size: int | None
+    """Bytes of the environment that its program was loaded with; None in the midst of execve(2), or if it is not ours to read."""
 
     @property
     def ended(self) -> bool:
@@ -66,20 +68,16 @@ def read_proc(pid: int, name: str) -> bytes:
 
 
 def read_environ(pid: int) -> bytes:
-    """The environment of a process, entries ended by NUL. In the midst of execve(2) it shows none, and no arguments: that is waited for.
+    """The environment of a process, entries ended by NUL. In the midst of execve(2) it cannot be read, and seems empty: that is waited for.
 
     Raises:
         OSError: the process is gone, or it is not ours to read.
     """
-    begun = True
     for _ in range(_EXEC_LOOKS):
         environ = read_proc(pid, "environ")
-        if environ or not begun:
+        if environ or (stat := read_stat(pid)) is None or stat.ended or stat.environ_size == 0:
             break
-        begun = not read_proc(pid, "cmdline")
-        if begun and ((stat := read_stat(pid)) is None or stat.ended):
-            break
-        time.sleep(_EXEC_POLL if begun else 0)
+        time.sleep(_EXEC_POLL if stat.environ_size is None else 0)
     return environ
 
 
@@ -99,7 +97,12 @@ def read_stat(pid: int) -> ProcessStat | None:
         session=int(fields[3]),
         threads=int(fields[17]),
         started=int(fields[19]),
+        environ_size=_size(int(fields[47]), int(fields[48])),
     )
+
+
+def _size(start: int, end: int) -> int | None:
+    return end - start if end else None
 
 
 def live_processes() -> Iterator[ProcessStat]:
