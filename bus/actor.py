@@ -103,6 +103,9 @@ class Run(Protocol[V_co]):
         """Take the timer back. It may fire all the same."""
 
 
+Types = tuple[type[RunEvent], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """A line of an actor's table."""
@@ -114,6 +117,8 @@ class Subscription:
     """Only what these actors wrote is news; None: what anybody wrote."""
     own: bool = True
     """Whether what the handler itself has stored is news to it."""
+    also: Types = ()
+    """Events that are news whoever wrote them."""
 
 
 def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["run", "entity"] = "run") -> Subscription:
@@ -121,12 +126,18 @@ def on(type_: type[E], handler: Callable[[E, Any], Outcome], *, lane: Literal["r
     return Subscription(type_, handler, lane)
 
 
-def whenever(handler: Callable[[RunEvent | None, Any], Outcome], *, of: tuple[str, ...] | None = None, own: bool = True) -> Subscription:
-    """Call the handler after news in a run (of these actors), and when it asked to be woken; several news make one call.
+def whenever(
+    handler: Callable[[RunEvent | None, Any], Outcome],
+    *,
+    of: tuple[str, ...] | None = None,
+    own: bool = True,
+    also: Types = (),
+) -> Subscription:
+    """Call the handler after news in a run (of these actors, and `also` these events), and when it asked to be woken.
 
-    Without `own` it is not called for what it stored itself: for one that looks again after each `yield`.
+    Several news make one call. Without `own` it is not called for what it stored itself: for one that looks again after each `yield`.
     """
-    return Subscription(RunEvent, handler, "latest", of, own)
+    return Subscription(RunEvent, handler, "latest", of, own, also)
 
 
 class Actor(Generic[V]):

@@ -17,14 +17,17 @@ from bus.reading import OrderedReader, Stored
 from bus.subjects import widest
 from bus.topology import ensure_events_stream, events_captors
 from messages.claims import ServiceEvent
+from messages.correlations import Unreadable
 from messages.expressions import Bindings
 
 ANSWER_LIMIT = 2.0
 """Seconds that the server has for an answer, and the reader for its next message."""
 LONGEST_NAME = 512
 """Characters that an event's id, type and source may have; what is longer is not read as an event."""
-Deliver = Callable[[datetime, ServiceEvent | None], None]
-"""Gets each message's stored time, and its event, or None for what is no CloudEvent."""
+EXCERPT = 200
+"""Characters that are kept of a message that is no event."""
+Deliver = Callable[[datetime, ServiceEvent | Unreadable], None]
+"""Gets each message's stored time, and its event, or what is no CloudEvent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +238,22 @@ class _Source:
         return read
 
 
-def read_event(stored: Stored) -> ServiceEvent | None:
-    """The CloudEvent in a message, structured or binary (NATS protocol binding for CloudEvents 1.0 §3); None if it is none."""
+def read_event(stored: Stored) -> ServiceEvent | Unreadable:
+    """The CloudEvent in a message, structured or binary (NATS protocol binding for CloudEvents 1.0 §3); else how it begins."""
     attributes = {name.lower()[3:]: value for name, value in stored.headers.items() if name.lower().startswith("ce-")}
     try:
         event = {**attributes, "data": _data(stored)} if "id" in attributes else json.loads(stored.data)
         names = (event["id"], event["type"], event["source"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        return _unreadable(stored)
     if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and _is_text(name) for name in names):
-        return None
+        return _unreadable(stored)
     return ServiceEvent(*names, stored.sequence, stored.at, Bindings({"event": event}))
+
+
+def _unreadable(stored: Stored) -> Unreadable:
+    text = stored.data[: 4 * EXCERPT].decode(errors="replace")[:EXCERPT]
+    return Unreadable(sequence=stored.sequence, at=stored.at, subject=stored.subject, text=text)
 
 
 def _data(stored: Stored) -> Any:

@@ -29,7 +29,7 @@ class News:
     def of_line(self, line: Line, run: ActiveRun) -> None:
         """A line was read: whoever it is news to is called soon."""
         for index, subscription in self._table:
-            if subscription.of is not None and line.actor not in subscription.of:
+            if subscription.of is not None and line.actor not in subscription.of and not isinstance(line.event, subscription.also):
                 continue
             if subscription.own or line.actor != self._actor or line.id not in run.wrote:
                 self._add(index, subscription, run, line.event)

@@ -26,6 +26,7 @@ from cli.narrating import MARKS, named
 from cli.output import complain, say
 from cli.screen import COLOURS
 from messages.events import Recorded, RunEvent
+from messages.ids import trace_id
 from messages.judgements import AssertionJudged
 from messages.observations import EvidenceStored
 from messages.run_events import RunAccepted, RunFinished
@@ -80,7 +81,8 @@ async def _judge_by(wanted: str, file: Path, access: Access, *, json: bool) -> i
 
 
 async def _by(bus: Bus, view: Evidence, scenario: Scenario, lines: Sequence[Line]) -> Afresh:
-    recalling = Recalling(view.state, scenario)
+    trace = next((found for line in lines if (found := trace_id(line.traceparent))), "")
+    recalling = Recalling(view.state, scenario, trace)
     missing = await _recall(bus, view, recalling, lines) if recalling.wanted else ""
     return await asyncio.to_thread(judge_afresh, view, scenario, recalling.matched(), missing)
 

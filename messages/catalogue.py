@@ -2,6 +2,7 @@
 
 from messages import (
     control_events,
+    correlations,
     fault_events,
     judgements,
     link_events,
@@ -78,6 +79,8 @@ EVENTS: dict[str, type[RunEvent]] = {
         observations.EventCounted,
         observations.StreamGap,
         observations.EvidenceStored,
+        correlations.FaultCorrelated,
+        correlations.AuditCorrelated,
         observations.ObservedUntil,
         judgements.AssertionJudged,
         judgements.ReportPublished,

@@ -39,10 +39,10 @@ class ExpressionError(ValueError):
 class Bindings:
     """The variables that expressions are evaluated over; converted once, however many expressions use them."""
 
-    __slots__ = ("_context", "_sizes", "_values")
+    __slots__ = ("_context", "_sizes", "values")
 
     def __init__(self, values: dict[str, Any]) -> None:
-        self._values = values
+        self.values = values
         self._context: cel.Context | None = None
         self._sizes: tuple[int, int, int] | None = None
 
@@ -50,13 +50,13 @@ class Bindings:
     def context(self) -> cel.Context:
         """The variables as CEL has them."""
         if self._context is None:
-            self._context = cel.Context(self._values)
+            self._context = cel.Context(self.values)
         return self._context
 
     @property
     def names(self) -> frozenset[str]:
         """What the variables are called."""
-        return frozenset(self._values)
+        return frozenset(self.values)
 
     @property
     def largest(self) -> int:
@@ -75,7 +75,7 @@ class Bindings:
 
     def _measured(self) -> tuple[int, int, int]:
         if self._sizes is None:
-            self._sizes = _measure(self._values)
+            self._sizes = _measure(self.values)
         return self._sizes
 
 

@@ -26,6 +26,12 @@ def is_run_id(text: str) -> bool:
     return bool(_ULID.match(text) or _UUID7.match(text))
 
 
+def trace_id(traceparent: object) -> str:
+    """The trace id in a `traceparent` (W3C Trace Context §3.2.2); empty if it is none."""
+    parts = traceparent.split("-") if isinstance(traceparent, str) else []
+    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].strip("0") else ""
+
+
 def made_at(run: str) -> int:
     """When an id was made, by its own word: milliseconds since 1970, 48 bits of a ULID or a UUID of version 7; 0 of what is neither."""
     if _UUID7.match(run):

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from messages.checks import Health, Probe, Role, Url
 from messages.claims import AnyClaim
 from messages.claims.health import HealthClaim
+from messages.rules import Correlation
 from messages.values import Document, Duration, Token
 
 ServiceName = Annotated[str, StringConstraints(pattern=r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z")]
@@ -194,6 +195,7 @@ class SystemSpec(Document):
     probes: dict[Token, Probe] = Field(default={})
     workloads: dict[ServiceName, Workload] = Field(default={})
     """Started after the services and stopped before them; never targets."""
+    correlation: Correlation = Correlation()
     prometheus: Endpoint | None = None
     """A Prometheus that `metric` claims may ask in PromQL: where its API begins, such as http://127.0.0.1:9090."""
     clock: Literal["real", "scaled"] = "real"

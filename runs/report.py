@@ -5,6 +5,7 @@ from messages.events import Recorded, RunEvent
 from messages.fault_events import FaultEvent
 from messages.judgements import ReportPublished
 from runs.history import Observations
+from runs.report_audit import audit_of
 from runs.report_claims import recommendations_of, steady_of, validation_of
 from runs.report_execution import execution_section, journal_facts, scenario_section, timeline, verdict_section
 from runs.report_faults import faults_of
@@ -67,6 +68,7 @@ class ReportFold:
             recommendations=recommendations_of(state, validation, steady, faults),
             evidence=gathered.named,
             journal=journal_facts(state, gathered),
+            audit=audit_of(state, gathered.audited, gathered.trails, faults),
             control=tuple(self.levers.control),
             pauses=self.levers.until(state.last_at),
             gates=tuple(self.levers.gates),

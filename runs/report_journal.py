@@ -4,6 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from messages.correlations import AuditCorrelated, FaultCorrelated
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
     ActionFailed,
@@ -15,6 +16,7 @@ from messages.fault_events import (
     WorkloadDied,
     WorkloadStopped,
 )
+from messages.ids import trace_id
 from messages.judgements import AssertionJudged
 from messages.link_events import LinksLost
 from messages.measurements import LogMatched, MetricSampled
@@ -36,6 +38,8 @@ _QUIET = (
     LogMatched,
     ObservedUntil,
     EvidenceStored,
+    FaultCorrelated,
+    AuditCorrelated,
     AssertionOpened,
 )
 """Events that tell no part of the story."""
@@ -52,12 +56,6 @@ class Happened:
     actor: str = ""
 
 
-def trace_of(traceparent: str | None) -> str | None:
-    """The trace id of a `traceparent` (W3C Trace Context §3.2.2); None of one that is none."""
-    parts = traceparent.split("-") if traceparent else []
-    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].strip("0") else None
-
-
 @dataclass
 class Gathered:
     """A fold of everything that only a report asks for."""
@@ -68,6 +66,9 @@ class Gathered:
     unexpected: list[Unexpected] = field(default_factory=list)
     operations: dict[str, list[OperationsSeen]] = field(default_factory=dict)
     stored: list[EvidenceStored] = field(default_factory=list)
+    audited: AuditCorrelated | None = None
+    trails: dict[str, FaultCorrelated] = field(default_factory=dict)
+    """The newest of each fault."""
     stops: dict[str, ServiceStopped] = field(default_factory=dict)
     named: dict[str, Evidence] = field(default_factory=dict)
     """What judgements rest on, and the event that decided the run."""
@@ -87,7 +88,7 @@ class Gathered:
         self.events += 1
         self.by_type[event.type_name()] += 1
         self.first, self.last, self.position = self.first or recorded.at, recorded.at, recorded.sequence
-        self.trace = self.trace or trace_of(recorded.traceparent)
+        self.trace = self.trace or trace_id(recorded.traceparent) or None
         self._keep(recorded)
         self._count(event)
         if isinstance(event, _QUIET):
@@ -137,6 +138,10 @@ class Gathered:
                 self.operations.setdefault(event.workload, []).append(event)
             case EvidenceStored():
                 self.stored.append(event)
+            case FaultCorrelated():
+                self.trails[event.fault] = event
+            case AuditCorrelated():
+                self.audited = event
             case ServiceStopped():
                 self.stops[event.service] = event
             case _:

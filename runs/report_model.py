@@ -5,6 +5,7 @@ from typing import Literal
 from messages.scenario import Scenario
 from messages.values import Instant, Message
 from messages.verdicts import Reason, Verdict
+from runs.report_audit import AuditTrail
 from runs.report_control import ControlEntry, Gate, OwnerChange, Pause
 from runs.report_effects import FaultReport, SystemImpact
 from runs.report_figures import Metrics
@@ -187,6 +188,8 @@ class Report(Message):
     recommendations: tuple[Recommendation, ...]
     evidence: dict[str, Evidence]
     journal: JournalFacts
+    audit: AuditTrail | None = None
+    """What the events of the system say of its faults; None: it has no events."""
     control: tuple[ControlEntry, ...] = ()
     """Who asked for what."""
     pauses: tuple[Pause, ...] = ()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
+from messages.correlations import AuditCorrelated
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
     ActionDone,
@@ -109,6 +110,8 @@ class RunState:
         self.finished: RunFinished | None = None
         self.finished_at: datetime | None = None
         self.published: ReportPublished | None = None
+        self.audited = False
+        """The audit trail was read to its end, and what it says of the faults is told."""
         self.injectors: list[datetime] = []
         """When another injector took the run over."""
         self.sequence = 0
@@ -255,6 +258,8 @@ class RunState:
                 self.up[event.service] = isinstance(event, ServiceUp)
             case RoleSeen():
                 self.roles[event.service] = event.role
+            case AuditCorrelated():
+                self.audited = event.final
 
     def _apply_assertions(self, recorded: Recorded[RunEvent]) -> None:
         event = recorded.event

@@ -9,6 +9,7 @@ from messages.claims import Scope, nearest
 from messages.claims.claim import as_tuple
 from messages.claims.health import HealthClaim
 from scenarios.asking import check_probes, check_prometheus, check_service_questions, mapping
+from scenarios.correlation_checks import check_correlation
 from scenarios.errors import shown
 from scenarios.limit_checks import check_limits
 from scenarios.naming import unique
@@ -44,6 +45,7 @@ def check_system(sheet: Sheet) -> None:
     names = replace(names, groups=groups_of(sheet))
     check_probes(sheet)
     check_prometheus(sheet)
+    check_correlation(sheet, names)
     _steady(sheet, names)
 
 

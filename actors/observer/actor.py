@@ -14,6 +14,7 @@ from bus.cancelling import end
 from bus.errors import BusError, NoAnswer
 from bus.event_streams import EventStreams
 from bus.objects import ObjectStore
+from messages.correlations import AuditCorrelated, FaultCorrelated
 from messages.events import RunEvent
 from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
 from messages.observations import (
@@ -53,6 +54,8 @@ class Observer(Actor[ObserverView]):
         EventCounted,
         StreamGap,
         EvidenceStored,
+        FaultCorrelated,
+        AuditCorrelated,
         ObservedUntil,
     )
 

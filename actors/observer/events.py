@@ -15,9 +15,12 @@ from bus.cancelling import end
 from bus.errors import BusError, NoAnswer
 from bus.event_streams import EventStreams, Following, Look, Lost
 from messages.claims import ServiceEvent
+from messages.correlations import Unreadable
+from runs.correlation.trail import Trail
 
 _log = structlog.get_logger()
 _PAUSE = 0.1
+UNREADABLE = 20
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -29,6 +32,9 @@ class EventReading:
         self.subjects = system.spec.events
         self.matching = Matching(run.view.state.scenario.claims(), system.event_names())
         self.counting = Counting()
+        self.trail = Trail(system.event_names(), system.spec.correlation)
+        self.unreadable: list[Unreadable] = []
+        """The first messages that are no events."""
         self.until: datetime | None = None
         """Every event stored before this instant was read; None before the first look."""
         self.through = 0
@@ -140,8 +146,13 @@ class EventReading:
         self.lost += lost
         self.untold += lost
 
-    def _on_event(self, at: datetime, event: ServiceEvent | None) -> None:
-        self.counting.add(at, event.type if event is not None else None)
-        if event is not None:
-            self.matching.see(event)
-            self._fresh()
+    def _on_event(self, at: datetime, event: ServiceEvent | Unreadable) -> None:
+        if isinstance(event, Unreadable):
+            self.counting.add(at, None)
+            if len(self.unreadable) < UNREADABLE:
+                self.unreadable.append(event)
+            return
+        self.counting.add(at, event.type)
+        self.trail.see(event)
+        self.matching.see(event)
+        self._fresh()

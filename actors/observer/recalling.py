@@ -1,11 +1,16 @@
 """The events of a run that is over, read again for claims that it did not have. Pure."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from actors.observer.matching import Matching, Reached, reference_of
-from messages.claims import ServiceEvent
+from messages.claims import CorrelationClaim, ServiceEvent
+from messages.correlations import Unreadable
 from messages.observations import EventCounted, EventMatched
 from messages.scenario import Scenario
+from runs.correlation.counting import counted
+from runs.correlation.findings import Findings
+from runs.correlation.trail import Trail
 from runs.history import phase_windows
 from runs.state import RunState
 from runs.windows import window_of
@@ -14,25 +19,30 @@ from runs.windows import window_of
 class Recalling:
     """Takes in what the event streams still hold of a run's time, and says what each claim of a scenario matches in it."""
 
-    def __init__(self, state: RunState, scenario: Scenario) -> None:
+    def __init__(self, state: RunState, scenario: Scenario, trace: str = "") -> None:
         self._state = state
         self._matching = Matching(scenario.claims(), state.system.event_names())
+        claims = scenario.claims()
+        self._correlated = {name: (claim, phase) for name, (claim, phase) in claims.items() if isinstance(claim, CorrelationClaim)}
+        self._trail = Trail(state.system.event_names(), state.system.spec.correlation)
+        self._trace = trace
         self._stored: list[datetime] = []
         self._through = 0
 
     @property
     def wanted(self) -> bool:
         """Whether any claim follows events."""
-        return bool(self._matching.followed)
+        return bool(self._matching.followed or self._correlated)
 
-    def see(self, at: datetime, event: ServiceEvent | None) -> None:
-        """Take in the next message of the streams; None is one that is no event."""
+    def see(self, at: datetime, event: ServiceEvent | Unreadable) -> None:
+        """Take in the next message of the streams."""
         end = self._state.last_at
         if end is not None and at > end:
             return
         self._stored.append(at)
-        if event is not None:
+        if isinstance(event, ServiceEvent):
             self._through = max(self._through, event.sequence)
+            self._trail.see(event)
             self._matching.see(event)
 
     def lost(self, counted: list[EventCounted]) -> str:
@@ -57,4 +67,13 @@ class Recalling:
             before = self._matching.before(followed, phases, until)
             reached = Reached(until, self._through, final, reference_of(followed, phases), before)
             found[followed.name] = self._matching.matched(followed, window, window.opens, reached, 1, lost=False)
-        return found
+        return found | dict(self._counted(until)) if until is not None else found
+
+    def _counted(self, until: datetime) -> Iterator[tuple[str, EventMatched]]:
+        findings = Findings(self._trail, self._state, until, self._trace) if self._correlated else None
+        for name, (claim, phase) in self._correlated.items():
+            window = window_of(self._state, claim, phase)
+            if findings is not None and window.closes is not None and window.closes <= until:
+                event = counted(findings, name, claim, window, 1, through=self._through, gap=False)
+                if event is not None:
+                    yield name, event

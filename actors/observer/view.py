@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+from messages.correlations import AuditCorrelated
 from messages.events import Recorded, RunEvent
+from messages.ids import trace_id
 from messages.measurements import AnswerSeen, LogMatched, SetRead
 from messages.observations import (
     EventCounted,
@@ -43,6 +45,10 @@ class ObserverView:
         """The newest of each log claim."""
         self.read: set[str] = set()
         """The set claims for which it was read what is there."""
+        self.audited: AuditCorrelated | None = None
+        """What was last said of the audit trail."""
+        self.trace = ""
+        """The id of the trace that the run belongs to; empty if it has none."""
         self.counted_until: datetime | None = None
         self.read_first: int | None = None
         """Through which sequence the event stream was read when that was said first."""
@@ -57,6 +63,7 @@ class ObserverView:
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in the next event."""
         self.state.apply(recorded)
+        self.trace = self.trace or trace_id(recorded.traceparent)
         event = recorded.event
         match event:
             case ServiceDown() | ServiceUp():
@@ -72,6 +79,8 @@ class ObserverView:
                 self.counted_until = event.end
             case StreamGap():
                 self.gaps[event.source] = event.number
+            case AuditCorrelated():
+                self.audited = event
             case EvidenceStored():
                 self.stored.add(event.stage)
             case ObservedUntil():

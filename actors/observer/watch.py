@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
+from actors.observer.correlating import Correlating
 from actors.observer.events import EventReading
 from actors.observer.health import Probe, Probing, bound_of
 from actors.observer.matching import Followed, Reached, reference_of
@@ -42,6 +43,7 @@ class Watch:
         self._probing = Probing(prober, run, self._news)
         self._sources = Sources(prober, run, self._news, environment)
         self.events = EventReading(streams, run, self._news, self._fresh)
+        self._correlating = Correlating(run.view, self.events)
         self.evidence: dict[str, EvidenceStored] = {}
         """What was stored and is still to be said."""
         self._unmatched: set[str] = set()
@@ -94,6 +96,7 @@ class Watch:
             yield from self._gaps()
             yield from self._sources.decisions()
             yield (*self._summaries(), *self._matched(events, through), *self._counted(events))
+            yield from self._correlating.decisions()
             yield from self._marks(probes, events if self.events.subjects else None, through)
         yield from self._stored()
 

@@ -57,6 +57,7 @@ def _parts(report: Report) -> Iterator[list[str]]:
         if detail.outcome in telling.SHOWN:
             yield list(_detail(report, detail))
     yield list(_unexpected(report))
+    yield list(_audit(report))
     yield list(_people(report))
     yield list(_about(report))
 
@@ -136,6 +137,24 @@ def _unexpected(report: Report) -> Iterator[str]:
         for u in found[:_ROWS]
     ]
     yield from _folded(f"Unexpected ({len(found)})", told)
+
+
+def _audit(report: Report) -> Iterator[str]:
+    trail = report.audit
+    if trail is None:
+        return
+    told = [_text(trail.summary)]
+    for fault in trail.faults:
+        told += ["", f"{_code(fault.fault)}", ""]
+        told += [f"- **{_text(each.question)}** {_text(each.answer)}" for each in fault.answers]
+    if trail.unexplained:
+        told += [
+            "",
+            "Unexplained",
+            "",
+            *(f"- {_text(odd.text)}{f' ({odd.count} times)' if odd.count > 1 else ''}" for odd in trail.unexplained),
+        ]
+    yield from _folded("Audit trail", told)
 
 
 def _people(report: Report) -> Iterator[str]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from actors.reporter.plots import plots
 from actors.reporter.readout import readout
 from actors.reporter.standing import deeds, stills
 from actors.reporter.wording import clock, figure, offset, printable, stamp
+from messages.values import brief
 from runs.report import Report
 from runs.report_findings import AssertionDetail, Evidence
 
@@ -91,7 +92,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {"clock": clock, "stamp": stamp, "offset": offset, "figure": figure, "words": _words}
-    environment.filters |= filters | {"px": _px, "fit": _fit}
+    environment.filters |= filters | {"px": _px, "fit": _fit, "brief": brief, "ahead": _ahead}
     return environment
 
 
@@ -134,6 +135,13 @@ def _px(value: float) -> str:
 
 def _fit(name: str, letters: int) -> str:
     return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
+def _ahead(offset: timedelta | None) -> str:
+    """What is known of a source's clock from the shortest way that an event took to the stream."""
+    if offset is None:
+        return "—"
+    return f"{brief(-offset)} ahead" if offset < timedelta() else f"{brief(offset)} behind at most"
 
 
 def _since(report: Report) -> Callable[[datetime | None], str]:

@@ -36,6 +36,7 @@ def _parts(report: Report) -> Iterator[Iterator[str]]:
     yield _steady(report)
     yield _unexpected(report)
     yield _faults(report)
+    yield _audit(report)
     yield _people(report)
     yield _closer(report)
 
@@ -128,6 +129,22 @@ def _faults(report: Report) -> Iterator[str]:
         told = "".join(f", {span.text} {name}" for name, span in times)
         by = f", restored by {fault.restored_by}" if fault.restored_by else ""
         yield from _wrapped(f"{fault.id}: {telling.what(fault)}: {fault.status}{told}{by}{': ' + fault.error if fault.error else ''}", "  ")
+
+
+def _audit(report: Report) -> Iterator[str]:
+    trail = report.audit
+    if trail is None:
+        return
+    yield from _heading("Audit trail")
+    yield from _wrapped(trail.summary, "  ")
+    for fault in trail.faults:
+        yield f"  {fault.fault}"
+        for told in fault.answers:
+            yield from _wrapped(f"{told.question} {told.answer}", "    ")
+    for odd in trail.unexplained[:_ODD]:
+        yield from _wrapped(f"unexplained: {odd.text}{f' ({odd.count} times)' if odd.count > 1 else ''}", "  ")
+    if trail.unexplained_count > _ODD:
+        yield f"  and {trail.unexplained_count - _ODD} more in the JSON report"
 
 
 def _people(report: Report) -> Iterator[str]:

@@ -18,6 +18,7 @@ from bus.actor import Actor, Decision, Run, Subscription, whenever
 from bus.keys import Keys
 from bus.patience import asked_again
 from messages.control import HOLD, Hold
+from messages.correlations import AuditCorrelated
 from messages.events import RunEvent
 from messages.rehearsal_events import FaultRehearsalEnded, FaultRehearsed
 from messages.run_events import (
@@ -99,7 +100,8 @@ class Scheduler(Actor[RunState]):
         return view
 
     def subscriptions(self) -> tuple[Subscription, ...]:
-        return (whenever(self.advance, of=("scheduler", "chaos-injector", "validator", "control"), own=False),)
+        of = ("scheduler", "chaos-injector", "validator", "control")
+        return (whenever(self.advance, of=of, own=False, also=(AuditCorrelated,)),)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

@@ -32,6 +32,8 @@ FIRST_START = timedelta(seconds=15)
 PROXY_START = timedelta(seconds=20)
 UNDO_BUDGET = timedelta(seconds=30)
 FINALLY_BUDGET = timedelta(seconds=60)
+AUDIT_BUDGET = timedelta(seconds=5)
+"""How long the observer may take with the audit trail; no verdict waits for it."""
 RELEASE_BUDGET = timedelta(seconds=60)
 
 
@@ -61,7 +63,7 @@ def decide(state: RunState, now: datetime, hold: Hold | None = None, back: datet
 
 def _go_on(state: RunState, now: datetime, decision: Decision) -> None:
     """The steps of a run that does not stand still, up to the first that is not done."""
-    for step in (_services, _settle, _phases, _finally, _recover, _seen_off, _judging, _release):
+    for step in (_services, _settle, _phases, _finally, _recover, _seen_off, _judging, _audited, _release):
         if decision.events or not step(state, now, decision):
             break
 
@@ -251,6 +253,15 @@ def _judging(state: RunState, now: datetime, decision: Decision) -> bool:
     """Every claim whose window opened is judged, or has run out of time."""
     ends = state.aborting is not None or precondition_failed(state) or "release" in state.requests
     return ends or not waiting_for(state, now, decision.wakes)
+
+
+def _audited(state: RunState, now: datetime, decision: Decision) -> bool:
+    """What the audit trail says of the faults is told, or had the time for that."""
+    recover = state.stages.get("recover")
+    if recover is None or recover.finished is None or state.aborting is not None or "release" in state.requests:
+        return True
+    tells = bool(state.system.spec.events) and any(action.injected is not None for action in state.actions.faults().values())
+    return not tells or state.audited or decision.had_time(state, recover.finished, AUDIT_BUDGET, now)
 
 
 def _release(state: RunState, now: datetime, decision: Decision) -> bool:

@@ -11,6 +11,7 @@ from messages.claims.answered import AnsweredClaim
 from messages.claims.audit import AuditClaim
 from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, nearest
 from messages.claims.continuity import ContinuityClaim
+from messages.claims.correlation import CorrelationClaim
 from messages.claims.event import EventClaim
 from messages.claims.grpc import GrpcClaim
 from messages.claims.health import HealthClaim
@@ -32,6 +33,7 @@ from messages.claims.unsupported import UnsupportedClaim
 AnyClaim = Annotated[
     AuditClaim
     | ContinuityClaim
+    | CorrelationClaim
     | EventClaim
     | GrpcClaim
     | HealthClaim
@@ -54,6 +56,7 @@ __all__ = [
     "AuditClaim",
     "Claim",
     "ContinuityClaim",
+    "CorrelationClaim",
     "EventClaim",
     "FaultHistory",
     "GrpcClaim",

@@ -29,6 +29,12 @@ class ServiceEvent:
     at: datetime
     bindings: Bindings
 
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """All that the event says, `data` among it."""
+        found = self.bindings.values["event"]
+        return found if isinstance(found, dict) else {}
+
     def matched(self, key: str | None = None) -> Match:
         """The event as a match."""
         return Match(id=self.id, type=self.type, source=self.source, sequence=self.sequence, at=self.at, key=key)
@@ -129,6 +135,8 @@ class Scope:
     """Whether the system has a Prometheus."""
     logs: Collection[str] | None = None
     """Services whose output is kept: those that are processes."""
+    rules: Collection[str] | None = None
+    """The correlation rules of the system."""
 
 
 class Claim(Document):

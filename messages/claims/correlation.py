@@ -1,0 +1,124 @@
+"""`correlation`: what the audit trail must link to a fault or a rule, and how much it may leave unexplained."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from messages.claims.claim import Claim, Matcher, Problem, Scope, nearest
+from messages.claims.history import History, Judgement, failed, inconclusive, passed
+from messages.observations import EventMatched, Match
+from messages.rules import Share
+from messages.values import Token
+from messages.verdicts import Reason
+
+
+class CorrelationClaim(Claim):
+    """Events are linked to what they followed from: at least `at_least` (1 by default), at most `at_most`, or `never`. Or, with
+    `unexplained`, at most so many events, silences and irregularities are left that nothing explains.
+    """
+
+    type: Literal["correlation"]
+    rule: Token | None = None
+    """Only links by this rule of the system; by default any, those by a trace or correlation id too."""
+    fault: str | None = None
+    """Only what goes back to this fault."""
+    confidence: Share | None = None
+    """Only links that are at least so sure, all the way from the root; by default whatever their rule takes for sure enough."""
+    at_least: int | None = Field(default=None, ge=0)
+    at_most: int | None = Field(default=None, ge=0)
+    unexplained: int | None = Field(default=None, ge=0)
+    """How much may be left unexplained; nothing else is counted then."""
+
+    @property
+    def follows_events(self) -> bool:
+        return True
+
+    @property
+    def asks_for_something(self) -> bool:
+        return self.fewest > 0
+
+    @property
+    def fewest(self) -> int:
+        """How many links there must be."""
+        if self.at_least is not None:
+            return self.at_least
+        return 0 if self.never or self.at_most is not None or self.unexplained is not None else 1
+
+    @property
+    def most(self) -> int | None:
+        """How many links, or unexplained things, there may be."""
+        return self.unexplained if self.unexplained is not None else 0 if self.never else self.at_most
+
+    def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher | None:
+        """None: no single event tells it."""
+        del services
+        return None
+
+    def faults_named(self) -> Iterator[str]:
+        yield from super().faults_named()
+        if self.fault is not None:
+            yield self.fault
+
+    def judge(self, history: History) -> Judgement | None:
+        seen, evidence = history.matched, history.matched_evidence or ""
+        if seen is None or not history.events_complete:
+            return None
+        return self._unknown(seen, evidence) or self._judge_count(seen, evidence)
+
+    def _unknown(self, seen: EventMatched, evidence: str) -> Judgement | None:
+        """Why nobody can say, if that is so."""
+        if seen.gap:
+            return inconclusive(Reason.GAP, "part of what the audit trail rests on was not read", evidence, count=seen.count)
+        if seen.seen == 0:
+            return inconclusive(Reason.NO_SAMPLES, "no event of any kind came from the system in the window", evidence)
+        if not seen.before and (self.most is not None or seen.count < self.fewest):
+            told = "no event came before the first fault, so nobody can say what is ordinary"
+            return inconclusive(Reason.NO_SAMPLES, told, evidence, count=seen.count)
+        return None
+
+    def _judge_count(self, seen: EventMatched, evidence: str) -> Judgement:
+        counted = self._counted(seen)
+        if self.most is not None and seen.count > self.most:
+            return failed(f"{counted}, at most {self.most} may: {_named(seen.kept[self.most :])}", evidence, count=seen.count)
+        if seen.count < self.fewest:
+            return failed(f"{counted}, at least {self.fewest} must", evidence, count=seen.count)
+        return passed(counted, evidence, count=seen.count)
+
+    def _counted(self, seen: EventMatched) -> str:
+        if self.unexplained is not None:
+            return f"{seen.count} left unexplained in {seen.seen} events"
+        by = f" by {self.rule}" if self.rule is not None else ""
+        to = f" to {self.fault}" if self.fault is not None else ""
+        return f"{seen.count} of {seen.seen} events linked{to}{by}"
+
+    def summary(self) -> str:
+        if self.description:
+            return self.description
+        if self.unexplained is not None:
+            return f"nothing is left unexplained{f' but {self.unexplained}' if self.unexplained else ''}"
+        amount = "none" if self.most == 0 else f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
+        by, to = f" by {self.rule}" if self.rule is not None else "", f" from {self.fault}" if self.fault is not None else ""
+        return f"events follow{to}{by} ({amount})"
+
+    def problems(self, scope: Scope) -> Iterator[Problem]:
+        yield from super().problems(scope)
+        if scope.rules is not None and self.rule is not None and self.rule not in scope.rules:
+            yield Problem(("rule",), f"the system has no correlation rule {self.rule!r}", nearest(self.rule, scope.rules))
+        if self.fault is not None and self.fault not in scope.faults:
+            yield Problem(("fault",), f"{self.fault!r} is no fault of this scenario", nearest(self.fault, scope.faults))
+        if self.throughout:
+            yield Problem(("throughout",), "links cannot hold throughout", "use at_least, at_most, never or unexplained")
+        others = [name for name in ("rule", "fault", "confidence", "at_least", "at_most") if getattr(self, name) is not None]
+        if self.unexplained is not None and (others or self.never):
+            yield Problem(("unexplained",), f"`unexplained` excludes {(others or ['never'])[0]}", "make two claims of it")
+        if self.never and (self.at_least or self.at_most):
+            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
+        if self.at_least == 0 and self.most is None:
+            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
+
+
+def _named(matches: tuple[Match, ...]) -> str:
+    return "; ".join(match.key or f"{match.type} from {match.source} (id {match.id})" for match in matches[:3]) or "see the evidence"
