@@ -30,7 +30,7 @@ from scenarios.sheet import Sheet
 
 MAX_ITEMS = 500
 """Actions that a scenario may have, and claims."""
-_NAMED_LATER = {("during",), ("after",), ("before",), ("of",)}
+_NAMED_LATER = {("during",), ("after",), ("before",), ("of",), ("fault",)}
 """What names a fault: without the system nobody knows the ids that are made from its services."""
 
 

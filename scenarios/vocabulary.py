@@ -32,7 +32,7 @@ CEL = frozenset({"where", "expect", "key", "value", "items"})
 MAX_WORDS = 200
 _BESIDE = ("id", "description")
 """What a use of a word says, not its claim."""
-_NAMED_LATER = {("during",), ("after",), ("before",), ("of",)}
+_NAMED_LATER = {("during",), ("after",), ("before",), ("of",), ("fault",)}
 _MENTIONS = re.compile(r"kind[\"']?\s*:\s*[\"']?Assertions")
 
 

@@ -44,6 +44,12 @@ spec:
   groups: {fleet: {members: [web, db]}}
   volumes: {data: {service: db, path: /srv/data}}
   probes: {front: {http: {url: "http://127.0.0.1:18001/"}}}
+  correlation:
+    rules:
+      - name: chaos-alert
+        trigger: {service: test-coordinator, type: chaos_injection_started}
+        effect: {service: web, type: alert}
+        max_delay: 2m
   workloads: {writers: {command: [python, -m, writers]}}
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from messages.claims import AnyClaim, HealthClaim, MetricClaim, UnsupportedClaim
+from messages.claims import AnyClaim, CorrelationClaim, HealthClaim, MetricClaim
 from messages.verdicts import Verdict
 from scenarios import library_directory, load_systems, resolve
 from scenarios.original.expectations import EXPECTATIONS
@@ -160,7 +160,9 @@ def test_words_about_states_ask_services() -> None:
     assert some.model_dump()["target"] == ("exchange-simulator", "risk-monitor")
     assert isinstance(alerts, MetricClaim)
     assert (alerts.target, alerts.metric, alerts.equals) == ("risk-monitor", "risk_compliance_status", 1)
-    assert isinstance(claim("events_correlated"), UnsupportedClaim)
+    correlated = claim("events_correlated", correlation_threshold=0.9, expected_event_count=5)
+    assert isinstance(correlated, CorrelationClaim)
+    assert (correlated.at_least, correlated.confidence) == (5, 0.9)
 
 
 @pytest.fixture(scope="module")

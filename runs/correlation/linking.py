@@ -99,7 +99,7 @@ class Linking:
             (at, fault) for fault in self._faults if (at := getattr(fault, moment)) is not None and at <= event.at <= at + rule.max_delay
         ]
         for at, fault in began:
-            yield Cause(fault, "rule", rule.name, self._by_time(event, event.at - at) / len(began), at)
+            yield Cause(fault, "rule", rule.name, self._by_time(event, rule) / len(began), at)
 
     def _from_events(self, event: Seen, rule: Rule, triggers: Sequence[Seen]) -> Iterator[Cause]:
         last = bisect_left(triggers, event)
@@ -110,14 +110,14 @@ class Linking:
             if shared is not None:
                 yield Cause(row, shared, rule.name, 1.0, row.at)
         if near:
-            yield Cause(near[-1], "rule", rule.name, self._by_time(event, event.at - near[-1].at), near[-1].at)
+            yield Cause(near[-1], "rule", rule.name, self._by_time(event, rule), near[-1].at)
 
-    def _by_time(self, event: Seen, delay: timedelta) -> float:
-        """One less the chance that an event of its kind came in this time of itself, as often as they came undisturbed."""
+    def _by_time(self, event: Seen, rule: Rule) -> float:
+        """The chance that no event of its kind comes by itself in the time that the rule allows, as often as they came undisturbed."""
         if self._baseline is None:
             return 0.0
         rate = self._baseline.rate(self._trail, (event.service, event.type))
-        return BY_TIME * exp(-rate * max(0.0, delay.total_seconds()))
+        return BY_TIME * exp(-rate * rule.max_delay.total_seconds())
 
     def _by_trace(self, trace: str, new: Sequence[Seen]) -> None:
         for event in new:

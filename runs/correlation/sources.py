@@ -95,7 +95,7 @@ class Source:
         else:
             self.offsets.append((at, offset))
         stamp = said.astimezone(UTC).isoformat()
-        older, self._time = stamp < self._time, max(stamp, self._time)
+        older, self._time = stamp < self._time, stamp
         return older
 
     def _is_late(self, number: Any, at: datetime) -> bool:

@@ -97,6 +97,7 @@ RANDOM = """\
 CLAIMS: dict[str, str] = {
     "audit": "{type: audit, target: web, sequence: [service.stopping, service.started], within: 10s}",
     "continuity": "{type: continuity, key: event.data.id, opened_by: order.submitted, closed_by: [order.filled, order.rejected]}",
+    "correlation": "{type: correlation, rule: chaos-alert, fault: restart, confidence: 0.8}",
     "event": "{type: event, where: \"event.type == 'order.filled'\", at_least: 20}",
     "grpc": '{type: grpc, address: "127.0.0.1:50051", method: shop.Stock/Count, request: {item: tea}, expect: "response.left > 0"}',
     "health": "{type: health, target: all, throughout: true, except: disturbed}",
@@ -162,6 +163,22 @@ TOLD: dict[str, str] = {
 """A value for each parameter that an action must be told."""
 
 KEYS: dict[str, str] = {
+    "CorrelationClaim.rule": "chaos-alert",
+    "CorrelationClaim.fault": "restart",
+    "CorrelationClaim.confidence": "0.95",
+    "CorrelationClaim.unexplained": "0",
+    "SystemSpec.correlation": "{rules: […]}",
+    "Correlation.rules": "[{name: chaos-alert, …}]",
+    "Correlation.ends": "[order.filled, order.rejected]",
+    "Correlation.ordinary": "[report.daily]",
+    "Rule.name": "chaos-alert",
+    "Rule.trigger": "{service: test-coordinator, type: chaos_injection_started}",
+    "Rule.effect": "{service: risk, type: alert}",
+    "Rule.max_delay": "2m",
+    "Rule.min_confidence": "0.8",
+    "Occurrence.service": "risk",
+    "Occurrence.type": "[alert, warning]",
+    "Occurrence.where": "\"event.data.kind == 'limit'\"",
     "assert": "usdt_depegged",
     "vocabulary": "[trading]",
     "claim": "{type: health, target: web}",
