@@ -16,7 +16,9 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import peer
+from benchmarks.correlating import measure_correlating
 from benchmarks.instances import measure_instances
+from benchmarks.judging import measure_judging
 from benchmarks.latency import measure_latency, measure_real_runs
 from benchmarks.linking import measure_proxy
 from benchmarks.measure import Figure
@@ -35,6 +37,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "noop": measure_noop,
     "together": measure_together,
     "observing": measure_observing,
+    "correlating": measure_correlating,
+    "judging": measure_judging,
     "reporting": measure_reporting,
     "proxy": measure_proxy,
     "undoing": measure_undoing,

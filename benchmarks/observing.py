@@ -1,12 +1,14 @@
-"""How fast the observer reads the service events of a run and matches them against ten claims.
+"""How fast the observer reads the service events of a run, matches them against ten claims and takes them into its audit trail.
 
-The events lie in the system's stream already and are read as in a run: delivered by the server, read as CloudEvents, counted by type and
-second, and matched. There are five types of events; of the ten claims eight name one type each (two of them
-look into `data`), one follows a key from its opening to its closing, and one looks at every event.
+The events are read as in a run: delivered by the server, read as CloudEvents, counted by type and second, matched, and kept for being
+joined with faults. There are five types of events; of the ten claims eight name one type each (two of them look into `data`), one
+follows a key from its opening to its closing, and one looks at every event. Once they lie in the stream already; once another process
+publishes 10,000 a second, and for each it is asked how long after it was stored it was taken in.
 """
 
 import asyncio
 import json
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,12 +18,14 @@ from nats.aio.client import Client
 
 from actors.observer.events import EventReading
 from actors.observer.view import ObserverView
-from benchmarks.measure import Figure, figure
+from benchmarks.measure import Figure, figure, of_samples
 from bus.actor import Run
 from bus.cancelling import end
 from bus.connection import connect
 from bus.event_streams import EventStreams
 from bus.server import embedded_server
+from messages.claims import ServiceEvent
+from messages.correlations import Unreadable
 from messages.events import Recorded, RunEvent
 from messages.run_events import PhaseStarted, RunAccepted, RunStarted
 from messages.scenario import Scenario
@@ -29,6 +33,10 @@ from messages.system import System
 
 EVENTS = 60_000
 TRIALS = 3
+PACE, SECONDS = 10_000, 8
+"""Events a second that another process publishes, and for how long."""
+BURST = 0.005
+"""Seconds between two of its bursts."""
 TYPES = ("order.submitted", "order.filled", "price.updated", "position.changed", "risk.checked")
 SYSTEM = {"metadata": {"name": "bench"}, "spec": {"events": ["bench.events.>"], "services": {"engine": {"driver": {"external": {}}}}}}
 
@@ -85,7 +93,52 @@ async def measure_observing(folder: Path) -> list[Figure]:
         await _fill(connection.nc)
         await connection.js.purge_stream("AUDIT-bench", keep=EVENTS)
         rates = [EVENTS / await _read(streams, since) for _ in range(TRIALS)]
-    return [figure("observer_events_per_second", "1/s", rates, ">= 20000")]
+        await connection.js.purge_stream("AUDIT-bench")
+        lags = await _follow(streams, server.url)
+    return [figure("observer_events_per_second", "1/s", rates, ">= 20000"), *of_samples("observer_lag", "ms", lags, "<= 250")]
+
+
+class Lagging(EventReading):
+    """Takes down how long after it was stored each event was taken in. The server's clock is this machine's."""
+
+    lags: list[float]
+    done: asyncio.Event
+
+    def _on_event(self, at: datetime, event: ServiceEvent | Unreadable) -> None:
+        super()._on_event(at, event)
+        self.lags.append((_now() - at.timestamp()) * 1000)
+        if len(self.lags) == PACE * SECONDS:
+            self.done.set()
+
+
+def _now() -> float:
+    return time.time()  # noqa: TID251 - the server that stores the events runs on this machine
+
+
+async def _follow(streams: EventStreams, url: str) -> list[float]:
+    reading = Lagging(streams, cast("Run[Any]", OneRun(datetime.fromtimestamp(_now() - 1, UTC))), lambda: None, lambda: None)
+    reading.lags, reading.done = [], asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(reading.run())
+        publisher = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.observing", url)
+        await publisher.wait()
+        await reading.done.wait()
+        await end([task])
+    return reading.lags
+
+
+async def publish(url: str) -> None:
+    """Publish at the pace, in bursts."""
+    loop, number = asyncio.get_running_loop(), 0
+    async with connect(url, name="publisher", timeout=timedelta(seconds=5)) as connection:
+        begun = loop.time()
+        while number < PACE * SECONDS:
+            due = min(PACE * SECONDS, int((loop.time() - begun) * PACE))
+            for one in range(number, due):
+                await connection.nc.publish(f"bench.events.{TYPES[one % 5]}", event(one))
+            number = max(number, due)
+            await asyncio.sleep(BURST)
+        await connection.nc.flush(timeout=30)
 
 
 async def _fill(nc: Client) -> None:
@@ -112,3 +165,7 @@ async def _read(streams: EventStreams, since: datetime) -> float:
     if matched["named-0"] != EVENTS // 5 or matched["keys"] != EVENTS * 2 // 5:
         raise RuntimeError(f"not everything was matched: {matched}")
     return took
+
+
+if __name__ == "__main__":
+    asyncio.run(publish(sys.argv[1]))

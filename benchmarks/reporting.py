@@ -42,22 +42,23 @@ def journal() -> list[Stored]:
         ("validator", AssertionJudged(assertion="some", verdict=Verdict.PASSED, reason=None, message="enough", evidence=())),
         ("scheduler", RunFinished(verdict=Verdict.PASSED, reason=None, message="", cause=None, hint=None, position=LINES)),
     ]
-    stored = [_stored(actor, event, START) for actor, event in first]
+    stored = [as_stored(actor, event, START) for actor, event in first]
     second = 0
     while len(stored) < LINES - len(last):
-        stored += [_stored("observer", event, START + second * SECOND) for event in _of_second(second)]
+        stored += [as_stored("observer", event, START + second * SECOND) for event in of_second(second, "some", second + 1)]
         second += 1
-    return [*stored, *(_stored(actor, event, START + second * SECOND) for actor, event in last)]
+    return [*stored, *(as_stored(actor, event, START + second * SECOND) for actor, event in last)]
 
 
-def _of_second(number: int) -> list[RunEvent]:
+def of_second(number: int, claim: str, matched: int) -> list[RunEvent]:
+    """What the observer says of a second, with so many matches said of a claim."""
     start, end = START + number * SECOND, START + (number + 1) * SECOND
     match = Match(id=f"e-{number}", type="order.filled", source="engine", sequence=number + 1, at=start)
     found: list[RunEvent] = [
         ProbeSummary(probe="engine", start=start, end=end, count=5, ok=5, failed=0, missed=0, slowest=timedelta(milliseconds=7)),
         EventCounted(start=start, end=end, types={"order.filled": 40, "order.submitted": 40, "price.updated": 10 + number % 7}),
         EventMatched(
-            assertion="some", number=number + 1, opens=START, closes=None, until=end, through=number * 90, final=False, count=40 * number,
+            assertion=claim, number=matched, opens=START, closes=None, until=end, through=number * 90, final=False, count=40 * number,
             seen=90 * number, errors=0, error=None, gap=False, first=match, last=match, kept=(match,), keys=None,
         ),
         ObservedUntil(stage="only", number=number + 1, probes=end, events=end, through=number * 90, kind="progress"),
@@ -71,7 +72,8 @@ def _of_second(number: int) -> list[RunEvent]:
     return found
 
 
-def _stored(actor: str, event: RunEvent, at: datetime) -> Stored:
+def as_stored(actor: str, event: RunEvent, at: datetime) -> Stored:
+    """An event as a line that is still to be read."""
     return actor, event.type_name(), event.model_dump_json(by_alias=True).encode(), at
 
 

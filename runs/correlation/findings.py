@@ -1,7 +1,8 @@
 """What the audit trail of a run says of its faults, and what nothing explains. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from messages.correlations import (
@@ -20,6 +21,7 @@ from messages.rules import COORDINATOR, Correlation
 from messages.values import brief
 from runs.correlation.faults import Disturbance, disturbances, first_touch
 from runs.correlation.linking import Baseline, Linked, Linking, new_events
+from runs.correlation.sources import silences, usual_silence
 from runs.correlation.trail import Flow, Seen, Trail
 from runs.state import RunState
 
@@ -27,7 +29,6 @@ LISTED = 30
 """How many kinds of links of a fault are listed."""
 SOURCES = CHAINS = UNEXPLAINED = 50
 SAMPLES = 5
-_EVER = datetime.min.replace(tzinfo=UTC)
 CLOCK_STEP = timedelta(seconds=1)
 """A clock that is so much further ahead than before has moved: no way is shorter than none. One that goes back tells out of order."""
 
@@ -51,6 +52,7 @@ class Findings:
         self._new = new_events(trail, self.baseline, self.end, self._spec.ordinary)
         self.linking = Linking(trail, self.faults, self.baseline, trace, self._new)
         self.links = [link for link in self.linking.links if link.event.at < self.end]
+        self._usual = dict(self._learn())
         self.silences = list(self._silences())
         self.unexplained = sorted(self._unexplained(), key=lambda found: (found.at, found.what, found.service, found.text))
 
@@ -61,14 +63,14 @@ class Findings:
 
     def events_between(self, start: datetime, end: datetime) -> int:
         """Events of any kind in [start, end)."""
-        return sum(source.count(start, end) for name, source in self._trail.sources.items() if name != COORDINATOR)
+        return sum(kept.count(start, end) for (service, _), kept in self._trail.kinds.items() if service != COORDINATOR)
 
     def of_fault(self, fault: Disturbance, number: int, *, final: bool, gap: bool) -> FaultCorrelated:
         """What the trail says of a fault."""
         links = [link for link in self.links if link.root == fault]
         silences = [silence for silence in self.silences if fault.id in silence.faults]
         own = [silence for silence in silences if silence.service in fault.services]
-        tells = any(self._tells(service) for service in fault.services)
+        tells = any(service in self._usual for service in fault.services)
         met = list(self._met(fault))
         shown = bool(own) or any(link.event.service in fault.services for link in links)
         return FaultCorrelated(
@@ -107,13 +109,21 @@ class Findings:
         )
 
     def _silences(self) -> Iterator[Silence]:
-        if self.baseline is None:
-            return
-        for service, source in sorted(self._trail.sources.items()):
-            usual = source.usual(self.baseline.start, self.baseline.end)
-            for start, end in source.silences(usual, self.start, self.end) if usual is not None and service != COORDINATOR else ():
+        for service, usual in sorted(self._usual.items()):
+            told = self._trail.told(service)
+            for start, end in silences(told, usual, self.start.timestamp(), self.end.timestamp()):
                 faults = tuple(fault.id for fault in self.faults if fault.covers(start, end))
-                yield Silence(service=service, start=start, end=end, usual=usual or timedelta(), faults=faults)
+                yield Silence(service=service, start=start, end=end, usual=usual, faults=faults)
+
+    def _learn(self) -> Iterator[tuple[str, timedelta]]:
+        """How long each source that tells something all the time is usually silent."""
+        base = self.baseline
+        for service in self._trail.sources if base is not None else ():
+            told = self._trail.told(service)
+            assert base is not None  # noqa: S101
+            usual = usual_silence(told[bisect_left(told, base.start.timestamp()) : bisect_left(told, base.end.timestamp())])
+            if usual is not None and service != COORDINATOR:
+                yield service, usual
 
     def _unexplained(self) -> Iterator[Unexplained]:
         alike: dict[tuple[str, str], list[Seen]] = {}
@@ -149,11 +159,6 @@ class Findings:
             text = f"{len(outside)} {word} of {service} {told}"
             yield Unexplained(what=what, service=service, text=text, at=min(outside), count=len(outside))
 
-    def _tells(self, service: str) -> bool:
-        """Whether a service tells something all the time, so that its silence says something."""
-        source, base = self._trail.sources.get(service), self.baseline
-        return source is not None and base is not None and source.usual(base.start, base.end) is not None
-
     def _met(self, fault: Disturbance) -> Iterator[tuple[str, Flow]]:
         mask, ends = self._trail.mask(fault.services), self._spec.ends
         for key, flow in self._trail.flows.items():
@@ -176,17 +181,17 @@ class Findings:
         for service, source in sorted(self._trail.sources.items()):
             yield SourceRead(
                 service=service,
-                events=source.events,
+                events=sum(len(kept.seconds) for (name, _), kept in self._trail.kinds.items() if name == service),
                 duplicates=len(source.duplicates),
                 reordered=len(source.reordered),
                 missing=len(source.missing),
-                offset=source.offset(_EVER, self._until),
+                offset=source.offset(0, self._until.timestamp()),
                 moved=self._moved(service),
             )
 
     def _moved(self, service: str) -> timedelta | None:
         source = self._trail.sources[service]
-        before, since = source.offset(_EVER, self.start), source.offset(self.start, self.end)
+        before, since = source.offset(0, self.start.timestamp()), source.offset(self.start.timestamp(), self.end.timestamp())
         return since - before if before is not None and since is not None else None
 
     def _chains(self) -> Iterator[Chain]:

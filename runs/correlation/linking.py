@@ -86,10 +86,10 @@ class Linking:
 
     def _by_rule(self, rule: Rule, trigger: Side, effect: Side) -> None:
         ours = {STARTED: "start", ENDED: "undone"} if trigger.service == COORDINATOR else {}
-        for event in effect.kept.rows:
+        for event in effect.rows:
             found = [cause for moment in ours if moment in trigger.types for cause in self._from_faults(event, rule, ours[moment])]
             if not ours:
-                found += self._from_events(event, rule, trigger.kept.rows)
+                found += self._from_events(event, rule, trigger.rows)
             for cause in found:
                 if cause.confidence >= rule.min_confidence:
                     self._offer(event, cause)

@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -24,85 +24,55 @@ class Source:
     """A fold of one source's events, in the order in which they were stored."""
 
     def __init__(self) -> None:
-        self.seconds: array[float] = array("d")
         self.duplicates: list[datetime] = []
         self.reordered: list[datetime] = []
         self.missing: dict[int, datetime] = {}
         """Each number that was left out, and when that was seen."""
-        self.offsets: list[tuple[datetime, timedelta]] = []
-        """When its smallest offset, second by second, was seen, and what it was."""
+        self.offsets: dict[int, timedelta] = {}
+        """Its smallest offset in each second that it told something, in seconds since 1970."""
         self._ids: dict[str, None] = {}
-        self._time = ""
+        self._time: datetime | None = None
         self._number: int | None = None
 
-    def see(self, event: ServiceEvent, attributes: Mapping[str, Any]) -> bool:
-        """Take in the next event; whether it is new."""
-        if event.id in self._ids:
+    def see(self, event: ServiceEvent, attributes: Mapping[str, Any], seconds: float) -> bool:
+        """Take in the next event, stored so many seconds since 1970; whether it is new."""
+        ids = self._ids
+        if event.id in ids:
             self.duplicates.append(event.at)
             return False
-        self._ids[event.id] = None
-        if len(self._ids) > REMEMBERED:
-            del self._ids[next(iter(self._ids))]
-        in_order(self.seconds, event.at.timestamp())
-        older = self._is_older(attributes.get("time"), event.at)
-        if self._is_late(attributes.get("sequence"), event.at) or older:
+        ids[event.id] = None
+        if len(ids) > REMEMBERED:
+            del ids[next(iter(ids))]
+        time, number = attributes.get("time"), attributes.get("sequence")
+        older = time is not None and self._is_older(time, event.at, int(seconds))
+        if (number is not None and self._is_late(number, event.at)) or older:
             self.reordered.append(event.at)
         return True
 
-    @property
-    def events(self) -> int:
-        """How many there were, each once."""
-        return len(self.seconds)
+    def offset(self, start: float, end: float) -> timedelta | None:
+        """The smallest time from an event's own `time` to its stored time in this span (seconds since 1970); None if none said it."""
+        return min((offset for second, offset in self.offsets.items() if start <= second < end), default=None)
 
-    def count(self, start: datetime, end: datetime) -> int:
-        """How many came in [start, end)."""
-        return bisect_left(self.seconds, end.timestamp()) - bisect_left(self.seconds, start.timestamp())
-
-    def offset(self, start: datetime, end: datetime) -> timedelta | None:
-        """The smallest time from an event's own `time` to its stored time in [start, end); None if none said it."""
-        return min((offset for at, offset in self.offsets if start <= at < end), default=None)
-
-    def usual(self, start: datetime, end: datetime) -> timedelta | None:
-        """The longest silence that is usual for it, learnt in [start, end); None if it told too little."""
-        seconds = self.seconds[bisect_left(self.seconds, start.timestamp()) : bisect_left(self.seconds, end.timestamp())]
-        if len(seconds) < ENOUGH:
-            return None
-        longest = max(after - before for before, after in pairwise(seconds))
-        return max(LEAST, TIMES * timedelta(seconds=longest))
-
-    def silences(self, usual: timedelta, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime | None]]:
-        """When it was silent for longer than that: from an event to the next, which comes after `start`, or has not come until `end`."""
-        first, last = bisect_left(self.seconds, start.timestamp()), bisect_left(self.seconds, end.timestamp())
-        before = self.seconds[first - 1] if first else start.timestamp()
-        for after in self.seconds[first:last]:
-            if after - before > usual.total_seconds():
-                yield _instant(before), _instant(after)
-            before = after
-        if end.timestamp() - before > usual.total_seconds():
-            yield _instant(before), None
-
-    def _is_older(self, time: Any, at: datetime) -> bool:
+    def _is_older(self, time: Any, at: datetime, second: int) -> bool:
         """Whether its clock says that it came before the one before."""
-        if not isinstance(time, str):
-            return False
         try:
             said = datetime.fromisoformat(time)
             offset = at - said
         except (ValueError, TypeError):
             return False
-        if self.offsets and (at - self.offsets[-1][0]).total_seconds() < 1:
-            self.offsets[-1] = (self.offsets[-1][0], min(offset, self.offsets[-1][1]))
-        else:
-            self.offsets.append((at, offset))
-        stamp = said.astimezone(UTC).isoformat()
-        older, self._time = stamp < self._time, stamp
+        known = self.offsets.get(second)
+        if known is None or offset < known:
+            self.offsets[second] = offset
+        older, self._time = self._time is not None and said < self._time, said
         return older
 
     def _is_late(self, number: Any, at: datetime) -> bool:
         """Whether its number should have come before. A number that is far below what came before is that of a source that began anew."""
+        if not isinstance(number, str | int):
+            return False
         try:
             now = int(number)
-        except (TypeError, ValueError):
+        except ValueError:
             return False
         before = self._number
         if before is None or now > before:
@@ -114,6 +84,29 @@ class Source:
             return True
         self._number = now
         return False
+
+
+def usual_silence(seconds: Sequence[float]) -> timedelta | None:
+    """The longest silence that is usual for who told something at these times; None if it told too little."""
+    if len(seconds) < ENOUGH:
+        return None
+    longest = max(after - before for before, after in pairwise(seconds))
+    return max(LEAST, TIMES * timedelta(seconds=longest))
+
+
+def silences(seconds: Sequence[float], usual: timedelta, start: float, end: float) -> Iterator[tuple[datetime, datetime | None]]:
+    """When it was silent for longer than that, told at these times in order (seconds since 1970).
+
+    From an event to the next, which comes after `start`, or has not come until `end`.
+    """
+    first, last, longest = bisect_left(seconds, start), bisect_left(seconds, end), usual.total_seconds()
+    before = seconds[first - 1] if first else start
+    for after in seconds[first:last]:
+        if after - before > longest:
+            yield _instant(before), _instant(after)
+        before = after
+    if end - before > longest:
+        yield _instant(before), None
 
 
 def in_order(seconds: "array[float]", instant: float) -> None:

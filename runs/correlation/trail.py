@@ -44,15 +44,21 @@ class Kept:
 
     rows: list[Seen] = field(default_factory=list)
     seconds: "array[float]" = field(default_factory=lambda: array("d"))
+    """When each was stored, in seconds since 1970; also of those that are not kept."""
 
-    def add(self, row: Seen) -> None:
-        """Take in the next one."""
-        in_order(self.seconds, row.at.timestamp())
-        if len(self.rows) < KEPT:
-            if self.rows and row.at < self.rows[-1].at:  # of several streams one may be read ahead of another
-                insort(self.rows, row)
-            else:
-                self.rows.append(row)
+    @property
+    def full(self) -> bool:
+        """No more are kept."""
+        return len(self.rows) >= KEPT
+
+    def keep(self, row: Seen) -> None:
+        """Keep one, as long as there is room."""
+        if self.full:
+            return
+        if self.rows and row.at < self.rows[-1].at:  # of several streams one may be read ahead of another
+            insort(self.rows, row)
+        else:
+            self.rows.append(row)
 
     def count(self, start: datetime, end: datetime) -> int:
         """How many came in [start, end)."""
@@ -78,13 +84,18 @@ class Side:
         self.service = names.get(occurrence.service, occurrence.service)
         self.types = frozenset(occurrence.types)
         self._where = compiled(occurrence.where) if occurrence.where is not None else None
-        self.kept = Kept()
+        self._kept = Kept()
+
+    @property
+    def rows(self) -> list[Seen]:
+        """Them, as far as they are kept."""
+        return self._kept.rows
 
     def see(self, event: ServiceEvent, row: Seen) -> None:
         """Look at an event of its service and one of its types. One on which `where` cannot be evaluated is not meant."""
         try:
             if self._where is None or self._where.holds(event.bindings):
-                self.kept.add(row)
+                self._kept.keep(row)
         except ExpressionError:
             return
 
@@ -114,22 +125,29 @@ class Trail:
         source = self.sources.get(service)
         if source is None:
             source = self.sources[service] = Source()
-        attributes = event.attributes
-        if not source.see(event, attributes):
+        attributes, at = event.attributes, event.at
+        seconds = at.timestamp()
+        if not source.see(event, attributes, seconds):
             return
-        row = Seen(
-            event.at, event.sequence, event.id, service, event.type, event.source, _trace_of(attributes), self._key_of(event, attributes)
-        )
-        kind = (service, event.type)
-        kept = self.kinds.get(kind)
-        if kept is None and len(self.kinds) < KINDS:
-            kept = self.kinds[kind] = Kept()
-        if kept is not None:
-            kept.add(row)
-        for side in self._sides.get(kind, ()):
-            side.see(event, row)
-        if row.key:
-            self._follow(row, kind)
+        kind, key = (service, event.type), self._key_of(event, attributes)
+        kept = self.kinds.get(kind) or self._new_kind(kind)
+        sides = self._sides.get(kind, ())
+        in_order(kept.seconds, seconds)
+        if sides or not kept.full:
+            row = Seen(at, event.sequence, event.id, service, event.type, event.source, _trace_of(attributes), key)
+            kept.keep(row)
+            for side in sides:
+                side.see(event, row)
+        if key:
+            self._follow(key, at, kind)
+
+    def told(self, service: str) -> list[float]:
+        """When a service told anything, in seconds since 1970, in order."""
+        return sorted(second for (name, _), kept in self.kinds.items() if name == service for second in kept.seconds)
+
+    def _new_kind(self, kind: Kind) -> Kept:
+        """A place for events of this kind; those of too many are kept as one that has no name."""
+        return self.kinds.setdefault(kind if len(self.kinds) < KINDS else (kind[0], ""), Kept())
 
     def mask(self, services: Iterable[str]) -> int:
         """The bits of services, as flows have them."""
@@ -144,14 +162,13 @@ class Trail:
         except ExpressionError:
             return ""
 
-    def _follow(self, row: Seen, kind: Kind) -> None:
-        flow = self.flows.get(row.key)
-        bit = self._bits.get(row.service, 0)
+    def _follow(self, key: str, at: datetime, kind: Kind) -> None:
+        flow = self.flows.get(key)
         if flow is not None:
-            flow.last, flow.kind = row.at, kind
-            flow.services |= bit
+            flow.last, flow.kind = at, kind
+            flow.services |= self._bits.get(kind[0], 0)
         elif len(self.flows) < KEYS:
-            self.flows[row.key] = Flow(row.at, row.at, kind, bit)
+            self.flows[key] = Flow(at, at, kind, self._bits.get(kind[0], 0))
 
 
 def _trace_of(attributes: Mapping[str, Any]) -> str:
