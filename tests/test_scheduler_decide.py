@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.scheduler.decide import decide, start
 from messages.control import Hold
+from messages.correlations import AuditCorrelated
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
     ActionDone,
@@ -76,6 +77,7 @@ class Play:
         answers: Iterable[Callable[["Play", RunEvent], Iterable[tuple[str, RunEvent]]]],
         *,
         rehearsal: bool = False,
+        system: System = SYSTEM,
     ) -> None:
         self.state = RunState("r")
         self.now = BEGIN
@@ -85,7 +87,7 @@ class Play:
         self.hold: Hold | None = None
         self.holds: dict[timedelta, Hold | None] = {}
         self.add("control", SubmitRequested(principal="me"))
-        self.add("scheduler", RunAccepted(key="k", scenario=document, system=SYSTEM, submitted=BEGIN, rehearsal=rehearsal))
+        self.add("scheduler", RunAccepted(key="k", scenario=document, system=system, submitted=BEGIN, rehearsal=rehearsal))
 
     def add(self, actor: str, event: RunEvent) -> None:
         self.now += MS
@@ -202,6 +204,41 @@ def test_services_start_in_the_order_of_what_they_depend_on() -> None:
     (request,) = [r.event for r in play.journal if isinstance(r.event, ServicesRequested)]
 
     assert request.levels == (("exchange",), ("engine",))
+
+
+TELLING = System.model_validate_json(SYSTEM.model_dump_json(by_alias=True).replace('"events":[]', '"events":["trading.>"]'))
+
+
+def auditor(play: Play, event: RunEvent) -> Iterable[tuple[str, RunEvent]]:
+    if isinstance(event, PhaseFinished):
+        final = event.kind == "recover"
+        yield "observer", AuditCorrelated(number=1, until=play.now, final=final, events=9, baseline=None, learnt=0)
+
+
+def test_the_end_of_a_run_with_faults_waits_for_its_audit_trail() -> None:
+    play = Play(scenario(CHAOS), [injector, validator(), auditor], system=TELLING)
+    play.run()
+
+    assert play.times(ServicesReleaseRequested)[0] - play.times(PhaseFinished)[-1] < 1
+
+
+def test_but_no_longer_than_five_seconds() -> None:
+    play = Play(scenario(CHAOS), [injector, validator()], system=TELLING)
+    finished = play.run()
+
+    assert 5 <= play.times(ServicesReleaseRequested)[0] - play.times(PhaseFinished)[-1] < 5.1
+    assert finished.verdict is Verdict.PASSED
+
+
+def test_a_run_without_faults_waits_for_no_audit_trail() -> None:
+    play = Play(
+        scenario(CHAOS.replace('"actions": [{"id": "restart", "target": "engine", "action": "restart"}],', "")),
+        [injector, validator()],
+        system=TELLING,
+    )
+    play.run()
+
+    assert play.times(ServicesReleaseRequested)[0] - play.times(PhaseFinished)[-1] < 1
 
 
 def test_a_phase_holds_for_its_duration() -> None:
