@@ -218,7 +218,7 @@ class Claim(Document):
         if sum((self.within is not None, self.throughout, self.never)) > 1:
             yield Problem((), "`within`, `throughout` and `never` exclude each other", "keep one of them")
         if self.grace and not self.follows_events:
-            yield Problem(("grace",), f"a {self.type} claim waits for no events, so it has no grace", "take it out")
+            yield Problem(("grace",), f"a claim of type {self.type} waits for no events, so it has no grace", "take it out")
 
 
 def _reference_problems(word: str, reference: str, scope: Scope) -> Iterator[Problem]:
