@@ -180,11 +180,11 @@ def test_one_that_names_a_claim_that_nobody_judged_is_inconclusive() -> None:
 
 CHAOS = """{"name": "calm", "duration": "1s"}, {"name": "chaos", "duration": "5s",
   "actions": [{"id": "kill", "target": "engine", "action": "kill"}], "assertions": [%s]}"""
-BESIDE = {
+BESIDE: dict[str, dict[str, object]] = {
     "alert": {**EVENT, "during": "kill"},
     "none": {**EVENT, "never": True},
     "answers": {**HTTP, "throughout": True},
-    "back": RECOVERY,
+    "back": {**RECOVERY},
     "both": {"type": "expression", "expect": "claims.back.took < 2.0"},
 }
 
