@@ -165,7 +165,8 @@ class ExpressionClaim(Claim):
             value = compiled(self.expect).evaluate(Bindings(dict(values)))
         except ExpressionError as error:
             if isinstance(error.__cause__, TypeError):
-                yield Problem(("expect",), f"its values do not go together: {error}", "numbers have a point here, like 2.0")
+                told = str(error).partition(". ")[0]
+                yield Problem(("expect",), f"its values do not go together: {told}", "numbers have a point here, like 2.0")
             return
         if not isinstance(value, bool):
             yield Problem(("expect",), f"it gives {type(value).__name__}, not true or false", "compare it with something")
