@@ -4,11 +4,12 @@ Health, recovery, probes and workloads are in the journal whatever was claimed. 
 counts them for the new claims. What the observer asked for one claim alone (over HTTP, of metrics) is there for that claim only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from typing import Any
 
-from messages.claims import AnsweredClaim, Claim, Judgement, LogClaim, MetricClaim, SetClaim, Window, inconclusive
+from messages.claims import AnsweredClaim, Claim, ExpressionClaim, Judgement, LogClaim, MetricClaim, SetClaim, Window, inconclusive
 from messages.events import Recorded, RunEvent, evidence_id
 from messages.judgements import AssertionJudged
 from messages.observations import EventCounted, EventMatched
@@ -69,9 +70,11 @@ def judge_afresh(view: Evidence, scenario: Scenario, recalled: Mapping[str, Even
         raise LookupError(f"run {state.id} was never accepted")
     found: dict[str, AssertionJudged] = {}
     steady = {name: assertion for name, assertion in state.assertions.items() if assertion.mode != "claim"}
-    asked: dict[str, AssertionState] = {}
-    for name, (claim, phase) in scenario.claims().items():
-        assertion = asked[name] = AssertionState(name, claim, "claim", phase, begun)
+    asked = {name: AssertionState(name, claim, "claim", phase, begun) for name, (claim, phase) in scenario.claims().items()}
+    state.accepted = state.accepted.model_copy(update={"scenario": scenario})
+    state.assertions = {**steady, **asked}
+    for name in _in_order(asked):
+        assertion = asked[name]
         judgement = _judge(view, assertion, old.get(name), missing)
         found[name] = AssertionJudged(
             assertion=name,
@@ -82,11 +85,17 @@ def judge_afresh(view: Evidence, scenario: Scenario, recalled: Mapping[str, Even
             measured=judgement.measured,
         )
         assertion.verdict, assertion.reason, assertion.message = judgement.verdict, judgement.reason, judgement.message
-    state.accepted = state.accepted.model_copy(update={"scenario": scenario})
-    state.assertions = {**steady, **asked}
+        assertion.evidence, assertion.measured = judgement.evidence, dict(judgement.measured)
     end = finished(state)
     end = end.model_copy(update={"cause": end.cause or None})
-    return Afresh(run_id=state.id, claims=tuple(found.values()), run=end, recalled={**recalled})
+    return Afresh(run_id=state.id, claims=tuple(found[name] for name in asked), run=end, recalled={**recalled})
+
+
+def _in_order(asked: Mapping[str, AssertionState]) -> Iterator[str]:
+    """Every claim after those that it names."""
+    claims = {name: assertion.claim for name, assertion in asked.items()}
+    named = {name: claim.claims_named() if isinstance(claim, ExpressionClaim) else () for name, claim in claims.items()}
+    return iter(TopologicalSorter(named).static_order())
 
 
 def _judge(view: Evidence, assertion: AssertionState, old: Claim | None, missing: str) -> Judgement:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from messages.claims import (
     Claim,
+    ClaimHistory,
+    ExpressionClaim,
     FaultHistory,
     History,
     LatencyClaim,
@@ -29,7 +31,7 @@ from runs.faults import ActionState
 from runs.measurements import Measurements
 from runs.numbering import Numbering
 from runs.state import AssertionState, RunState
-from runs.windows import window_of
+from runs.windows import over, window_of
 
 
 class Observations:
@@ -155,6 +157,8 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         logged=seen.logged(assertion.id),
         read=read,
         read_evidence=read_evidence,
+        claims=claim_histories(state, assertion.claim),
+        over=over(state),
         max_gap=state.system.spec.max_gap,
         stable=state.system.spec.steady_state.stable,
         steady=assertion.mode == "steady",
@@ -174,6 +178,22 @@ def fault_histories(state: RunState) -> dict[str, FaultHistory]:
             if name not in found:
                 found[name] = replace(FaultHistory(name, target, action.action), refused="the run stopped before it")
     return found
+
+
+def claim_histories(state: RunState, claim: Claim) -> dict[str, ClaimHistory]:
+    """What was said of the claims that an expression names."""
+    if not isinstance(claim, ExpressionClaim):
+        return {}
+    known = state.scenario.claims()
+    return {name: _claim_history(state, name, *known[name]) for name in claim.claims_named() if name in known}
+
+
+def _claim_history(state: RunState, name: str, claim: Claim, phase: str | None) -> ClaimHistory:
+    said = state.assertions.get(name)
+    if said is None:
+        return ClaimHistory(never=window_of(state, claim, phase).never)
+    evidence = tuple(one for one in (said.judged_by, *said.evidence) if one)
+    return ClaimHistory(said.verdict, said.reason, said.measured, evidence, rehearsed=said.control is not None)
 
 
 def excused(state: RunState) -> dict[str, tuple[tuple[datetime, datetime | None], ...]]:

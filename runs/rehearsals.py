@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from messages.claims import Claim, RecoveryClaim
+from messages.claims import Claim, ExpressionClaim, RecoveryClaim
 from messages.scenario import Scenario
 from messages.verdicts import Control, Verdict
 
 Role = Literal["bound", "effect", "recovery"]
 """What a claim is to a rehearsal: it bounds damage and must hold without a fault too; it tells what a fault brings about, and must not;
-or it is about the recovery from a fault, of which there is nothing to be said then."""
+or it is about the recovery from a fault, or about what a fault was, of which there is nothing to be said then."""
 
 WORDS: dict[Control, str] = {
     "vacuous": "passed without the fault that it is about, so it proves nothing of it",
@@ -24,6 +24,8 @@ def role_of(scenario: Scenario, claim: Claim, phase: str | None) -> Role:
     """What a claim of the scenario is to its rehearsal; `phase` is the one that it stands in."""
     if isinstance(claim, RecoveryClaim):
         return "recovery"
+    if isinstance(claim, ExpressionClaim) and _hangs_on_fault(scenario, claim):
+        return "recovery"
     if claim.without_fault is not None:
         return "effect" if claim.without_fault == "fails" else "bound"
     return "effect" if claim.asks_for_something and _is_about_fault(scenario, claim, phase) else "bound"
@@ -36,6 +38,13 @@ def control_of(role: Role | None, verdict: Verdict | None) -> Control | None:
     if role == "recovery":
         return "control"
     return {Verdict.PASSED: "vacuous", Verdict.FAILED: "needs_fault"}.get(verdict)  # type: ignore[return-value]
+
+
+def _hangs_on_fault(scenario: Scenario, claim: ExpressionClaim) -> bool:
+    """Whether it asks about a fault, or about a claim of which a rehearsal says something else than a run."""
+    known = scenario.claims()
+    named = (known[name] for name in claim.claims_named() if name in known)
+    return bool(claim.faults_asked()) or any(role_of(scenario, *one) != "bound" for one in named)
 
 
 def _is_about_fault(scenario: Scenario, claim: Claim, phase: str | None) -> bool:

@@ -20,9 +20,9 @@ def window_of(state: RunState, claim: Claim, phase: str | None, mode: str = "cla
     if isinstance(claim, RecoveryClaim):
         fault = state.actions.states.get(claim.of)
         window = claim.window(fault.history() if fault else None)
-        return Window(never=_over(state)) if fault is None else window
+        return Window(never=over(state)) if fault is None else window
     opens, closes = _base(state, phase)
-    never = opens is None and _over(state)
+    never = opens is None and over(state)
     opens, closes, missed = _narrow(state, claim, opens, closes)
     if opens is not None and claim.within is not None:
         until = state.pauses.later(opens, claim.within)
@@ -56,7 +56,7 @@ def _narrow(
     for reference, default in ((claim.during, "effective"), (claim.after, "gone")):
         if reference is not None:
             moment = _moment(state, reference, default)
-            missed = missed or (moment is None and (_over(state) or _cannot_come(state, reference)))
+            missed = missed or (moment is None and (over(state) or _cannot_come(state, reference)))
             opens = max(opens, moment) if opens is not None and moment is not None else None
     for reference in (claim.during, claim.before):
         if reference is not None:
@@ -76,7 +76,8 @@ def _cannot_come(state: RunState, reference: str) -> bool:
     return action is not None and action.outcome in {"refused", "failed", "expired"}
 
 
-def _over(state: RunState) -> bool:
+def over(state: RunState) -> bool:
+    """Whether the phases and the recovery are over: what has not begun by now does not come."""
     recover = state.stages.get("recover")
     return state.finished is not None or "release" in state.requests or (recover is not None and recover.finished is not None)
 
@@ -89,4 +90,4 @@ def _steady_window(state: RunState, mode: str) -> Window:
     if mode == "recover":
         return Window(recover.started, state.pauses.later(recover.started, bounds.recover)) if recover else Window()
     opens = state.first_phase_started
-    return Window(opens, recover.started if recover else None, never=opens is None and _over(state))
+    return Window(opens, recover.started if recover else None, never=opens is None and over(state))

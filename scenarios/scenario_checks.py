@@ -1,6 +1,7 @@
 """What a scenario's structure does not say: names that exist, ids that differ, faults that end and do not meet."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -173,13 +174,16 @@ def _check_company(sheet: Sheet, path: Path, action: Action, system: System | No
 
 def _check_claims(sheet: Sheet, system: System | None) -> None:
     faults, phases = fault_table(sheet), [group.name for group in groups(sheet) if group.is_phase and group.name is not None]
+    by_id = _claims_by_id(sheet)
     homes = {fault: group.name for group in groups(sheet) for _, raw in raw_actions(group) for fault in faults_of(raw)}
     for path, claim, phase in claims_of(sheet):
         if sheet.full:
             return
         starts = [phases.index(name) for name in _opened_in(claim, phase, homes) if name in phases]
         earlier = tuple(phases[: max(starts, default=0)])
-        sheet.add_problems(path, _problems(claim, _scope(claim, system, faults, phase, earlier), system))
+        scope = _scope(claim, system, faults, phase, earlier)
+        scope = replace(scope, phases=phases, claims=by_id) if system is not None else scope
+        sheet.add_problems(path, _problems(claim, scope, system))
         if system is not None and claim.id in _measured(system):
             what = f"{claim.id!r} is the name of a service, probe or workload, and what is measured for it is told under that name"
             sheet.add((*path, "id"), what, "give the claim another id")
@@ -187,6 +191,13 @@ def _check_claims(sheet: Sheet, system: System | None) -> None:
             for target in _targets(claim):
                 if target in system.spec.services and target not in system.monitored():
                     sheet.add((*path, "target"), f"{target!r} has no health checks", "give the service `health` in the system")
+
+
+def _claims_by_id(sheet: Sheet) -> dict[str, Claim | None] | None:
+    """Every claim, None for one that cannot be read; None at all if a word stands there of which nobody knows the claim."""
+    written = [raw for _, raw, _, _ in raw_claims(sheet)]
+    named: dict[str, Claim | None] = {raw["id"]: None for raw in written if isinstance(raw.get("id"), str)}
+    return named | {claim.id: claim for _, claim, _ in claims_of(sheet)} if all(written) else None
 
 
 def _measured(system: System) -> set[str]:

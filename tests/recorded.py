@@ -169,6 +169,10 @@ class Journal:
         """The run is over."""
         for late in range(self._late, -1, -1):
             self.judge(late)
+        known = 0
+        while known < len(self.lines):  # what is judged may wait for what was judged just now
+            known = len(self.lines)
+            self.judge(0)
         self.add(finished(self._now.state), self.lines[-1].at)
 
 

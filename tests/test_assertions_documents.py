@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from actors.control import Acceptance
 from cli.main import app
-from messages.claims import AnyClaim, EventClaim, HealthClaim, HttpClaim, MetricClaim
+from messages.claims import AnyClaim, EventClaim, ExpressionClaim, HealthClaim, HttpClaim, MetricClaim
 from messages.expressions import Bindings, compiled
 from scenarios import DocumentErrors, check_text, library_directory, load_systems, resolve
 from scenarios.loader import as_text
@@ -42,6 +42,10 @@ spec:
       description: It is well
       parameters: [{name: who, type: list, required: true}]
       claim: {type: health, target: "{{ parameters.who }}"}
+    sooner:
+      description: '{{ parameters.what }} took less than {{ parameters.most }} s'
+      parameters: [{name: what, type: string, required: true}, {name: most, type: number, default: 2.5}]
+      claim: {type: expression, expect: "claims[{{ parameters.what }}].took < {{ parameters.most }}"}
     quick:
       description: The shop answers soon
       claim: {type: http, url: "http://127.0.0.1:18001/", expect: "status == 200", within: 5s}
@@ -73,6 +77,18 @@ def place(text: str, part: str) -> str:
 def holds(claim: AnyClaim, **changed: Any) -> bool:
     assert isinstance(claim, EventClaim)
     return compiled(claim.where).holds(Bindings({"event": {"type": "sent", "data": DATA | changed}}))
+
+
+def test_a_word_may_be_an_expression_over_the_claims_that_it_is_told() -> None:
+    beside = "{type: health, id: well, target: web, within: 3s}"
+    good, bad = (scenario(f"{beside}\n        - {{assert: sooner, parameters: {{what: {name}}}}}") for name in ("well", "wel"))
+
+    resolved = resolve(f"{good}---\n{WORDS}", file="f", systems=SYSTEMS)
+
+    found = resolved.scenario.spec.phases[0].assertions[1]
+    assert isinstance(found, ExpressionClaim)
+    assert found.expect == 'claims["well"].took < 2.5'
+    assert told(f"{bad}---\n{WORDS}") == ["10:47: there is no claim with the id 'wel'; did you mean 'well'?"]
 
 
 def test_a_word_is_the_claim_that_it_stands_for_and_the_run_knows_nothing_else() -> None:

@@ -212,6 +212,7 @@ def test_a_judge_never_raises_and_passes_nothing_without_evidence(claim: Claim, 
             assert found.message
             assert (found.reason is None) == (found.verdict is Verdict.PASSED)
             assert found.evidence or found.verdict is not Verdict.PASSED
+            assert set(found.measured) <= {*claim.FIGURES, "unknown"}, "what it measures, an expression may ask for"
 
 
 def completed(claim: Claim, history: History) -> History:

@@ -52,6 +52,12 @@ spec:
         max_delay: 2m
   workloads: {writers: {command: [python, -m, writers]}}
 """
+BESIDE = """\
+  assertions:
+    - {id: before, type: latency, probe: front, percentile: 95, at_most: 1s, before: restart}
+    - {id: after, type: latency, probe: front, percentile: 95, at_most: 1s, after: restart}
+"""
+"""Claims that others name."""
 
 
 def scenario(*, action: str = "{target: web, action: restart, id: restart}", claim: str = "{type: health, target: web}") -> str:
@@ -155,7 +161,7 @@ def test_the_example_of_every_action_is_right(action: str) -> None:
 
 @pytest.mark.parametrize("kind", CLAIMS)
 def test_the_example_of_every_claim_is_right(kind: str) -> None:
-    valid(f"{scenario(claim=CLAIMS[kind])}---{SYSTEM}")
+    valid(f"{scenario(claim=CLAIMS[kind])}{BESIDE}---{SYSTEM}")
 
 
 @pytest.mark.parametrize("text", [EXAMPLE, f"{TEMPLATE}---{SYSTEM}"], ids=["scenario", "template"])

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from actors.scheduler.pausing import reached
+from messages.claims import ExpressionClaim
 from messages.events import RunEvent
 from messages.run_events import AssertionExpired, AssertionOpened
 from messages.verdicts import Reason
@@ -59,9 +60,17 @@ def waiting_for(state: RunState, now: datetime, wakes: list[datetime]) -> bool:
 
 
 def _ended(state: RunState, assertion: AssertionState) -> datetime | None:
-    """When its window closed or will; of one without an end, when recovery was over."""
-    window = window_of(state, assertion.claim, assertion.phase, assertion.mode)
-    if window.closes is not None:
-        return window.closes
+    """When its window closed or will; of one without an end, when recovery was over. An expression may wait till then, and for claims."""
     recover = state.stages.get("recover")
-    return recover.finished if recover is not None else None
+    over = recover.finished if recover is not None else None
+    if isinstance(assertion.claim, ExpressionClaim):
+        named = (state.assertions.get(name) for name in assertion.claim.claims_named())
+        return _latest(over, *(claim.judged_at for claim in named if claim is not None))
+    closes = window_of(state, assertion.claim, assertion.phase, assertion.mode).closes
+    return closes if closes is not None else over
+
+
+def _latest(*instants: datetime | None) -> datetime | None:
+    """The last of them; None while one has not come."""
+    known = [instant for instant in instants if instant is not None]
+    return max(known) if len(known) == len(instants) else None

@@ -3,7 +3,7 @@
 To add a type: write its module, and name its class in `AnyClaim`.
 """
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -13,9 +13,20 @@ from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, 
 from messages.claims.continuity import ContinuityClaim
 from messages.claims.correlation import CorrelationClaim
 from messages.claims.event import EventClaim
+from messages.claims.expression import ExpressionClaim
 from messages.claims.grpc import GrpcClaim
 from messages.claims.health import HealthClaim
-from messages.claims.history import FaultHistory, History, Judgement, Sampled, ServiceHistory, Transition, Window, inconclusive
+from messages.claims.history import (
+    ClaimHistory,
+    FaultHistory,
+    History,
+    Judgement,
+    Sampled,
+    ServiceHistory,
+    Transition,
+    Window,
+    inconclusive,
+)
 from messages.claims.http import HttpClaim
 from messages.claims.latency import LatencyClaim
 from messages.claims.log import LogClaim
@@ -35,6 +46,7 @@ AnyClaim = Annotated[
     | ContinuityClaim
     | CorrelationClaim
     | EventClaim
+    | ExpressionClaim
     | GrpcClaim
     | HealthClaim
     | HttpClaim
@@ -50,14 +62,22 @@ AnyClaim = Annotated[
     Field(discriminator="type"),
 ]
 
+
+def claim_types() -> tuple[type[Claim], ...]:
+    """The class of each type of claim."""
+    return get_args(get_args(AnyClaim)[0])
+
+
 __all__ = [
     "AnsweredClaim",
     "AnyClaim",
     "AuditClaim",
     "Claim",
+    "ClaimHistory",
     "ContinuityClaim",
     "CorrelationClaim",
     "EventClaim",
+    "ExpressionClaim",
     "FaultHistory",
     "GrpcClaim",
     "HealthClaim",
@@ -89,6 +109,7 @@ __all__ = [
     "Transition",
     "UnsupportedClaim",
     "Window",
+    "claim_types",
     "inconclusive",
     "nearest",
     "summary_of",

@@ -15,6 +15,8 @@ SHORTEST, LONGEST = timedelta(milliseconds=20), timedelta(minutes=1)
 class AnsweredClaim(Claim):
     """What is asked while the window is open is answered as expected: at its end, within a time, throughout, or never."""
 
+    FIGURES = {"took": "seconds", "answers": "count"}
+
     every: Duration = timedelta(milliseconds=500)
     """The interval between two questions."""
     deadline: Duration = timedelta(seconds=1)

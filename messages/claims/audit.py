@@ -17,6 +17,8 @@ from messages.verdicts import Reason
 class AuditClaim(Claim):
     """The target's audit events have these types in this order (others may come between)."""
 
+    FIGURES = {"steps": "count", "took": "seconds"}
+
     type: Literal["audit"]
     target: Token
     """The service whose events they are: by its name or an alias as the event's `source`."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from messages.claims.history import MOMENTS, History, Judgement, inconclusive
 from messages.expressions import Bindings, ExpressionError, compiled
@@ -16,6 +16,8 @@ KEPT = 20
 """How many matches a summary names."""
 REMEMBERED = 200_000
 """How many of the newest events a tally knows again when they are delivered twice."""
+Unit = Literal["seconds", "count", "share", "number"]
+"""Of a figure, as an expression has it; a share is from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,16 @@ class Scope:
     """Services whose output is kept: those that are processes."""
     rules: Collection[str] | None = None
     """The correlation rules of the system."""
+    phases: Collection[str] | None = None
+    claims: "Mapping[str, Claim | None] | None" = None
+    """Every claim of the scenario by its id; one that cannot be read is None."""
 
 
 class Claim(Document):
     """Something that must be true of the system in a window of time."""
+
+    FIGURES: ClassVar[Mapping[str, Unit]] = {}
+    """What its judgement may measure; an expression may ask for it."""
 
     id: Token = "unnamed"
     """Unique in the scenario. Made from the type and the place when left out."""
@@ -218,7 +226,7 @@ class Claim(Document):
         if sum((self.within is not None, self.throughout, self.never)) > 1:
             yield Problem((), "`within`, `throughout` and `never` exclude each other", "keep one of them")
         if self.grace and not self.follows_events:
-            yield Problem(("grace",), f"a {self.type} claim waits for no events, so it has no grace", "take it out")
+            yield Problem(("grace",), f"a claim of type {self.type} waits for no events, so it has no grace", "take it out")
 
 
 def _reference_problems(word: str, reference: str, scope: Scope) -> Iterator[Problem]:
@@ -250,10 +258,14 @@ def expression_problems(key: str, source: str, *variables: str) -> Iterator[Prob
     try:
         unknown = compiled(source).unknown(frozenset(known))
     except ExpressionError as error:
-        yield Problem((key,), f"not an expression that can be used: {error}", f"CEL, like {known[0]}.type == 'order.filled'")
+        yield Problem((key,), f"not an expression that can be used: {error}", _like(variables))
     else:
         for name in sorted(unknown):
             yield Problem((key,), f"there is no variable {name!r} in this expression", nearest(name, known))
+
+
+def _like(variables: tuple[str, ...]) -> str:
+    return f"CEL over {', '.join(variables)}" if variables else "CEL, like event.type == 'order.filled'"
 
 
 ONE_OF_THEM = "one-of-them"

@@ -18,6 +18,8 @@ NAMED = 100
 class ContinuityClaim(Claim):
     """Each key that an `opened_by` event names is named by exactly one `closed_by` event, at the latest in the grace."""
 
+    FIGURES = {"opened": "count", "closed": "count", "lost": "count", "twice": "count"}
+
     type: Literal["continuity"]
     key: str
     """CEL over `event` that gives the key, such as event.data.order_id."""

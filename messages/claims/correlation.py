@@ -18,6 +18,8 @@ class CorrelationClaim(Claim):
     `unexplained`, at most so many events, silences and irregularities are left that nothing explains.
     """
 
+    FIGURES = {"count": "count"}
+
     type: Literal["correlation"]
     rule: Token | None = None
     """Only links by this rule of the system; by default any, those by a trace or correlation id too."""

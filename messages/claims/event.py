@@ -18,6 +18,8 @@ from messages.verdicts import Reason
 class EventClaim(Claim):
     """Events for which `where` is true come: at least `at_least` (1 by default), at most `at_most`, or `never`."""
 
+    FIGURES = {"count": "count"}
+
     type: Literal["event"]
     where: str
     """CEL over `event`, a CloudEvent: `event.type`, `event.source`, `event.id`, `event.data`, …"""

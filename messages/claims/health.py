@@ -18,6 +18,8 @@ CURE = "the targets were disturbed all of the time; drop `except`, or widen the 
 class HealthClaim(Claim):
     """The targets pass all of their health checks: at the window's end, `within` a time, or `throughout`."""
 
+    FIGURES = {"took": "seconds"}
+
     type: Literal["health"]
     target: Targets
     """A service, a list of them, or `all`."""

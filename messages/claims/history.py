@@ -124,6 +124,22 @@ class FaultHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimHistory:
+    """What was said of another claim of the run."""
+
+    verdict: Verdict | None = None
+    """None while nothing was."""
+    reason: Reason | None = None
+    measured: Mapping[str, Duration | int | str] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    """The judgement, and what that rests on."""
+    rehearsed: bool = False
+    """It is about a fault that is not there, so what was said of it means something else."""
+    never: bool = False
+    """Nothing will be: its window can no longer open."""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What is known when a claim is judged."""
 
@@ -154,6 +170,10 @@ class History:
     read: SetRead | None = None
     """What was tried, compared with what is there."""
     read_evidence: str | None = None
+    claims: Mapping[str, ClaimHistory] = field(default_factory=dict)
+    """What was said of the claims that the claim names."""
+    over: bool = False
+    """The phases and the recovery are over: what has not begun by now does not come."""
     max_gap: timedelta = timedelta(seconds=3)
     stable: timedelta = timedelta()
     steady: bool = False

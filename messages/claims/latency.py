@@ -36,6 +36,8 @@ class EventDurations(Document):
 class LatencyClaim(Claim):
     """This percentile of all durations in the window is at most so long. What failed or was missed counts as slow."""
 
+    FIGURES = {"measured": "seconds", "limit": "seconds", "samples": "count", "slow": "count"}
+
     type: Literal["latency"]
     probe: Token | None = None
     """A probe of the system: from the intended start of each sample to its answer."""

@@ -29,6 +29,8 @@ Looking = Callable[[str], bool]
 class LogClaim(Claim):
     """Lines that match come: at least `at_least` (1 by default), at most `at_most`, or `never`. A line counts when it has ended."""
 
+    FIGURES = {"count": "count"}
+
     type: Literal["log"]
     target: Token | None = None
     """The service whose output is read, one that is a process that we start."""

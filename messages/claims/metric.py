@@ -27,6 +27,8 @@ def _checked(text: str) -> str:
 class MetricClaim(Claim):
     """The sum of the series of a metric is within limits: its value, its increase over the window, or its rate per second."""
 
+    FIGURES = {"value": "number", "took": "seconds"}
+
     type: Literal["metric"]
     target: Token | None = None
     """The service whose `metrics` endpoint is scraped."""

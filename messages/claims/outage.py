@@ -21,6 +21,8 @@ class OutageClaim(Claim):
     What failed, was missed or was not looked at is no success; nor is an operation that stayed unknown, or a workload's silence.
     """
 
+    FIGURES = {"longest": "seconds", "limit": "seconds"}
+
     type: Literal["outage"]
     probe: Token | None = None
     """A probe of the system: when good answers came. It cannot see what is shorter than its interval."""

@@ -22,6 +22,8 @@ _MOMENT = timedelta(microseconds=1)
 class RecoveryClaim(Claim):
     """The fault's target passes its health checks again within this time from the start of the driver's call."""
 
+    FIGURES = {"took": "seconds", "error_bound": "seconds"}
+
     type: Literal["recovery"]
     target: Token | None = None
     """The service that recovers; by default the one that the fault is on, which of a live target is known when it is chosen."""

@@ -38,6 +38,8 @@ class RoleClaim(Claim):
     known to be without the role; at the end and `within` a time it is, while its health checks fail.
     """
 
+    FIGURES = {"took": "seconds", "having": "count"}
+
     type: Literal["role"]
     group: Token
     """A group of the system, whose members have `role`."""

@@ -24,6 +24,8 @@ class SetClaim(Claim):
     All operations count from the workload's start, so what is read should begin empty.
     """
 
+    FIGURES = {"tried": "count", "acknowledged": "count", "unknown": "count", "recovered": "count"}
+
     type: Literal["set"]
     workload: Token
     """Whose operations say what was tried: lines with an `id`, which is what is read back."""

@@ -40,6 +40,8 @@ class SloClaim(Claim):
     What failed, was missed or stayed unknown is not good.
     """
 
+    FIGURES = {"share": "share", "good": "count", "samples": "count"}
+
     type: Literal["slo"]
     probe: Token | None = None
     """A probe of the system: its samples, by their intended starts."""

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 from messages.actions import ACTIONS, ActionSpec
+from messages.claims import claim_types
 from scenarios.original.expectations import EXPECTATIONS
 from scenarios.original.translation import BREACHES_IDENTIFIED, IMPLIED, ON_A_SERVICE
 from scenarios.parameters import Parameter, words_of
@@ -119,6 +120,7 @@ class _Page:
             kind = self._defs[name]["properties"]["type"]["const"]
             yield from (f"### {kind}", "", self._defs[name]["description"], "", *_yaml(f"- {CLAIMS[kind]}"), "")
             yield from self._table(name, [key for key in self._defs[name]["properties"] if key not in _COMMON])
+            yield from _measured(kind)
 
     def _originals(self) -> Iterator[str]:
         yield from (ORIGINAL, "| type | expects | here |", "|---|---|---|")
@@ -128,6 +130,14 @@ class _Page:
         yield f"| `{BREACHES_IDENTIFIED}` | implied where the document's assertions name a breach; else `unsupported`: inconclusive |"
         yield from ("| any other | `unsupported`: inconclusive |", "", "| action on a service | here |", "|---|---|")
         yield from (f"| `{name}` | `{own}` |" for name, own in ON_A_SERVICE.items())
+
+
+def _measured(kind: str) -> Iterator[str]:
+    """What an expression may ask of a claim of this type."""
+    figures = next(one.FIGURES for one in claim_types() if get_args(one.model_fields["type"].annotation) == (kind,))
+    if figures:
+        told = ", ".join(f"`{name}` ({unit})" for name, unit in figures.items())
+        yield from (f"An [expression](#expression) may ask for {told}.", "")
 
 
 def _vocabularies() -> Iterator[str]:
