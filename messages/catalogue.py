@@ -1,6 +1,7 @@
 """Every event there is, by the type that its subject names."""
 
 from messages import (
+    audit_events,
     control_events,
     fault_events,
     judgements,
@@ -79,6 +80,9 @@ EVENTS: dict[str, type[RunEvent]] = {
         observations.StreamGap,
         observations.EvidenceStored,
         observations.ObservedUntil,
+        audit_events.FaultPublished,
+        audit_events.AuditFed,
+        audit_events.AuditLinked,
         judgements.AssertionJudged,
         judgements.ReportPublished,
     )

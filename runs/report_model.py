@@ -5,6 +5,7 @@ from typing import Literal
 from messages.scenario import Scenario
 from messages.values import Instant, Message
 from messages.verdicts import Reason, Verdict
+from runs.report_audit import AuditReport
 from runs.report_control import ControlEntry, Gate, OwnerChange, Pause
 from runs.report_effects import FaultReport, SystemImpact
 from runs.report_figures import Metrics
@@ -193,3 +194,5 @@ class Report(Message):
     gates: tuple[Gate, ...] = ()
     owners: tuple[OwnerChange, ...] = ()
     """Which host took an actor over."""
+    audit: AuditReport | None = None
+    """What was told of it outside of the journal."""

@@ -141,7 +141,8 @@ class EventReading:
         self.untold += lost
 
     def _on_event(self, at: datetime, event: ServiceEvent | None) -> None:
-        self.counting.add(at, event.type if event is not None else None)
+        if event is None or not event.ours:
+            self.counting.add(at, event.type if event is not None else None)
         if event is not None:
             self.matching.see(event)
             self._fresh()

@@ -30,7 +30,8 @@ class Recalling:
         end = self._state.last_at
         if end is not None and at > end:
             return
-        self._stored.append(at)
+        if event is None or not event.ours:
+            self._stored.append(at)
         if event is not None:
             self._through = max(self._through, event.sequence)
             self._matching.see(event)

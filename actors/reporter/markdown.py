@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from actors.reporter import telling
+from actors.reporter import audit, telling
 from actors.reporter.standing import deeds, stills
 from actors.reporter.strip import LEGEND, strips
 from actors.reporter.wording import offset, printable
@@ -58,6 +58,7 @@ def _parts(report: Report) -> Iterator[list[str]]:
             yield list(_detail(report, detail))
     yield list(_unexpected(report))
     yield list(_people(report))
+    yield list(_audit(report))
     yield list(_about(report))
 
 
@@ -147,6 +148,12 @@ def _people(report: Report) -> Iterator[str]:
         at = offset((deed.at - zero).total_seconds()) if zero else ""
         told.append(f"- {at} **{_text(deed.who)}** {_text(deed.what)}{': ' + _text(deed.note) if deed.note else ''}")
     yield from _folded(f"Who did what ({len(found)})", told)
+
+
+def _audit(report: Report) -> Iterator[str]:
+    found = audit.told(report)
+    if found:
+        yield from _folded("Audit trail", [f"- {_text(told)}" for told in found[:_ROWS]])
 
 
 def _about(report: Report) -> Iterator[str]:

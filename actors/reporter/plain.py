@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from actors.reporter import telling
+from actors.reporter import audit, telling
 from actors.reporter.standing import deeds, stills
 from actors.reporter.strip import LEGEND, NAMES, strips
 from actors.reporter.wording import offset, printable
@@ -37,6 +37,7 @@ def _parts(report: Report) -> Iterator[Iterator[str]]:
     yield _unexpected(report)
     yield _faults(report)
     yield _people(report)
+    yield _audit(report)
     yield _closer(report)
 
 
@@ -141,6 +142,14 @@ def _people(report: Report) -> Iterator[str]:
         yield from _wrapped(f"{at:>10}  {deed.who} {deed.what}{': ' + deed.note if deed.note else ''}", "")
     if len(found) > _ODD:
         yield f"  and {len(found) - _ODD} more in the JSON report"
+
+
+def _audit(report: Report) -> Iterator[str]:
+    found = audit.told(report)
+    if found:
+        yield from _heading("Audit trail")
+    for told in found:
+        yield from _wrapped(told, "  ")
 
 
 def _closer(report: Report) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from messages.audit_events import PREFIX, SOURCE, TYPES
 from messages.claims.history import MOMENTS, History, Judgement, inconclusive
 from messages.expressions import Bindings, ExpressionError, compiled
 from messages.histogram import Histogram
@@ -28,6 +29,11 @@ class ServiceEvent:
     sequence: int
     at: datetime
     bindings: Bindings
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is of our making, and no evidence that the system said anything."""
+        return self.source == SOURCE
 
     def matched(self, key: str | None = None) -> Match:
         """The event as a match."""
@@ -84,6 +90,14 @@ class Matcher:
 
     types: frozenset[str] | None = None
     """The only event types it can match; None: any."""
+    where = ""
+    """The expression by which it finds them, if it has one."""
+
+    @property
+    def asks_for_ours(self) -> bool:
+        """Whether it is about our own events too: only if it names their source or their types."""
+        named = self.types is not None and not self.types.isdisjoint(TYPES.values())
+        return named or SOURCE in self.where or PREFIX in self.where
 
     def match(self, event: ServiceEvent) -> Match | None:
         """The match, or None.
