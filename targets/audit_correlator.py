@@ -105,8 +105,11 @@ class AuditCorrelator:
         answer: Answer | str = ""
         for pause in (0.0, *_PAUSES):
             await asyncio.sleep(pause)
-            found = await self._find(entry) if again else None
-            if isinstance(found, _Found) and found.id:
+            found = await self._find(entry) if again else _NOTHING
+            if isinstance(found, str):  # to tell it now could be to tell it twice
+                answer = answer or found
+                continue
+            if found.id:
                 return Told("stored", found.id)
             answer = await self._ask("POST", _EVENTS, entry.body)
             if isinstance(answer, Answer) and answer.status < 500:
@@ -167,6 +170,9 @@ class _Found:
 
     id: str
     cut: bool
+
+
+_NOTHING = _Found("", cut=False)
 
 
 def _refusal(answer: Answer | str) -> str:
