@@ -22,8 +22,9 @@ from bus.subjects import Subjects
 from bus.topology import Names, ensure_topology
 from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.events import Recorded, RunEvent
-from messages.fault_events import FaultGone, FaultInjected, FaultReverted
+from messages.fault_events import FaultGone, FaultInjected, FaultReverted, FaultRevertFailed
 from messages.ids import trace_id_of, traceparent_of
+from messages.judgements import ReportPublished
 from messages.run_events import ActionRequested, RunAccepted, RunFinished
 from messages.scenario import Action
 from messages.verdicts import Verdict
@@ -139,6 +140,25 @@ async def _ready(stage: Stage, view: ObserverView) -> bool:
         if line.sequence > view.state.sequence:
             view.apply(line)
     return view.state.actions.states["halt"].reverted is not None
+
+
+async def test_a_fault_that_ends_after_the_report_is_told_to_have_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.runtime._LINGER", 0.02)
+    monkeypatch.setattr("bus.runtime._REPORTED", 0.02)
+    async with stage.observer():
+        await stage.begin()
+        await ask_for_fault(stage)
+        await inject(stage, INJECTED)
+        await stage.until(FaultPublished)
+        await inject(stage, FaultRevertFailed(fault_id="halt", message="it does not answer", attempts=3))
+        await stage.write(FINISHED)
+        await stage.journal.write(PARTITION, RUN, "reporter", ReportPublished(artefacts=()), None, None)
+        await asyncio.sleep(0.5)  # so that the run would have been dropped
+        await inject(stage, FaultReverted(fault_id="halt", took=ZERO, ago=ZERO, by="lease"))
+        ended = await stage.until(FaultPublished, lambda line: line.event.moment == "ended")
+
+    assert (await published(stage))[-1]["data"]["by"] == "lease"
+    assert ended.event.error == ""
 
 
 async def test_a_stream_that_is_away_for_a_while_gets_the_event_when_it_is_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

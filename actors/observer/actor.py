@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from actors.observer.announcing import ended_of
 from actors.observer.audit_trail import FAULT_MOMENTS, AuditTrail
 from actors.observer.evidence import name_of, packed
 from actors.observer.matching import Row
@@ -105,7 +106,8 @@ class Observer(Actor[ObserverView]):
 
     def keeps(self, view: ObserverView) -> bool:
         """A fault whose undo was given up may end after the report, and that is told too, unless somebody has resolved it."""
-        return any(fault in view.state.left for fault in view.state.actions.left)
+        faults = view.state.actions.states
+        return any(name in faults and ended_of(faults[name]) is None for name in view.state.left)
 
     def closed(self, run: str, _view: ObserverView) -> None:
         watch = self._watches.pop(run, None)
