@@ -11,6 +11,7 @@ BusError
 ├── TopologyDiffers        a stream, bucket or consumer exists with other settings
 ├── TopologyRefused        the bus does not create a stream or a consumer
 ├── StorageFull            a stream takes nothing more; a retry helps once there is room
+├── EventUntaken           no stream takes an event of ours; a retry may help, and was made
 ├── EventsUnreadable       a system's events are captured in a way that cannot be read whole
 ├── PermissionViolation    the bus does not allow us a subject
 ├── NamespaceMissing       no coordinator has run there in this namespace
@@ -128,6 +129,15 @@ class EventsUnreadable(BusError):
         super().__init__(f"the events {subject} cannot be read whole: stream {stream} {why}")
         self.subject = subject
         self.stream = stream
+        self.why = why
+
+
+class EventUntaken(BusError):
+    """An event that we publish among those of a system was taken by no stream, however often it was tried."""
+
+    def __init__(self, subject: str, why: str) -> None:
+        super().__init__(f"no stream has taken the event on {subject}: {why}")
+        self.subject = subject
         self.why = why
 
 

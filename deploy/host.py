@@ -13,7 +13,7 @@ import structlog
 
 from actors.chaos_injector import Around, ChaosInjector
 from actors.control import Acceptance, Control
-from actors.observer import Observer
+from actors.observer import AuditTrail, Observer
 from actors.reporter import Archiving, Reporter
 from actors.scheduler import Scheduler
 from actors.validator import Validator
@@ -23,6 +23,7 @@ from bus.clock import ServerClock
 from bus.connection import Connection, connect
 from bus.control import ControlClient, serve_control
 from bus.errors import BusError
+from bus.event_publishing import EventPublisher
 from bus.event_streams import EventStreams
 from bus.handling import Metrics, NoMetrics
 from bus.identity import new_host_id
@@ -44,6 +45,7 @@ from deploy.supervision import Supervisor, Ward, persist
 from deploy.watching import Watch
 from messages.system import System
 from scenarios.vocabulary import Assertions
+from targets.audit_correlator import AuditCorrelator
 from targets.find import NAMESPACE_TAG
 from targets.health import HealthProber
 from targets.process import ProcessDriver
@@ -242,6 +244,7 @@ async def _makers(running: Host, plan: Plan, url: str, stack: AsyncExitStack) ->
     if {ChaosInjector.name, Observer.name} & set(plan.actors):
         await stack.enter_async_context(prober)
         stack.push_async_callback(driver.aclose)
+    trail = AuditTrail(EventPublisher(connection), await _correlator(running, stack), environment)
     every: Makers = {
         Scheduler.name: lambda: Scheduler(Keys(connection, names.systems), is_over),
         ChaosInjector.name: lambda: ChaosInjector(driver, prober, environment=environment, nats_url=url, logs=plan.logs, around=around),
@@ -249,6 +252,7 @@ async def _makers(running: Host, plan: Plan, url: str, stack: AsyncExitStack) ->
             prober,
             EventStreams(connection, replicas=running.settings.replicas),
             ObjectStore(connection, names.evidence),
+            trail,
             environment=environment,
         ),
         Validator.name: Validator,
@@ -257,6 +261,11 @@ async def _makers(running: Host, plan: Plan, url: str, stack: AsyncExitStack) ->
         ),
     }
     return {name: every[name] for name in plan.actors}
+
+
+async def _correlator(running: Host, stack: AsyncExitStack) -> AuditCorrelator | None:
+    url = running.settings.audit_correlator_url
+    return await stack.enter_async_context(AuditCorrelator(url)) if url else None
 
 
 def _environment() -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +49,14 @@ def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def _url(value: Any) -> Any:
+    parts = urlsplit(value.strip()) if isinstance(value, str) else None
+    if parts is not None and value.strip() and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+        msg = "no address of an HTTP server"
+        raise ValueError(msg)
+    return value.strip() if isinstance(value, str) else value
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -86,6 +95,9 @@ class Settings(BaseSettings):
     """A folder that can be written."""
     retention: Annotated[timedelta | None, BeforeValidator(_read_retention)] = timedelta(days=7)
     """A duration of 1m or more, like 7d, after which a reported run moves into the archive, or never."""
+
+    audit_correlator_url: Annotated[str, BeforeValidator(_url)] = ""
+    """Where an audit correlator serves, like http://127.0.0.1:8082."""
 
     _instance: Instance = PrivateAttr()
 

@@ -1,4 +1,4 @@
-"""The audit correlator: hears every event of the ecosystem, counts them and remembers the last ones."""
+"""The audit correlator: hears every event of the ecosystem, counts them and remembers the last ones; and stores what it is told by REST."""
 
 from collections import Counter, deque
 
@@ -6,6 +6,8 @@ from aiohttp import web
 from nats.aio.msg import Msg
 
 from ecosystem import lifecycle
+from ecosystem.audit_api import AuditApi
+from ecosystem.audit_store import AuditStore
 from ecosystem.events import SUBJECT_ROOT, decode_event
 from ecosystem.recent import Recent
 from ecosystem.service import Service
@@ -20,7 +22,7 @@ TYPES = 100
 class AuditCorrelator(Service):
     """Listens to everything.
 
-    State: counts and the last events, in memory.
+    State: counts, the last events and what it was told, in memory.
     """
 
     name = "audit-correlator"
@@ -34,10 +36,15 @@ class AuditCorrelator(Service):
         self._seen = Recent(20_000)
         self._malformed = 0
         self._audited = self.metrics.counter("audit_events", "Events heard, by type", "type")
+        self._api = AuditApi(AuditStore(self.name), stub=switches.drop_audit)
         self.outbox.subscribe(f"{SUBJECT_ROOT}.>", self._on_event)
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/api/v1/audit/events", self._serve_events), web.get("/api/v1/audit/summary", self._serve_summary)]
+        return [
+            web.get("/api/v1/audit/events", self._serve_events),
+            web.get("/api/v1/audit/summary", self._serve_summary),
+            *self._api.routes(),
+        ]
 
     async def _on_event(self, message: Msg) -> None:
         event = decode_event(message.data)

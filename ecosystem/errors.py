@@ -40,6 +40,10 @@ class OrderError(EcosystemError):
     """A message that should be an order and is not. The sender must change it."""
 
 
+class StoreError(EcosystemError):
+    """The store does not take this; the text is what it says."""
+
+
 class BodyError(EcosystemError):
     """A request's body that makes no sense or asks for too much; all that is wrong is named at once."""
 

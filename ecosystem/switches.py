@@ -20,6 +20,8 @@ class Switches:
     """Exchange: this order gets two fills. 0: none."""
     no_recovery: bool
     """Trading engine: open orders are forgotten at a restart."""
+    drop_audit: bool
+    """Audit correlator: what it is told by REST is answered with 201 and dropped, as by the real one without its data adapter."""
     slow_start: float
     """Seconds to sleep before listening."""
     exit_on_start: bool
@@ -37,6 +39,7 @@ def read_switches(environment: Mapping[str, str] | None = None) -> Switches:
         lose_order=int(reader.number("BUG_LOSE_ORDER", 0)),
         double_fill=int(reader.number("BUG_DOUBLE_FILL", 0)),
         no_recovery=reader.number("BUG_NO_RECOVERY", 0) > 0,
+        drop_audit=reader.number("BUG_DROP_AUDIT", 0) > 0,
         slow_start=reader.number("BUG_SLOW_START", 0, most=3600),
         exit_on_start=reader.number("BUG_EXIT_ON_START", 0) > 0,
         fail_after_restart=reader.number("BUG_FAIL_AFTER_RESTART", 0) > 0,

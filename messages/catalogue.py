@@ -1,6 +1,7 @@
 """Every event there is, by the type that its subject names."""
 
 from messages import (
+    audit_events,
     control_events,
     correlations,
     fault_events,
@@ -82,6 +83,9 @@ EVENTS: dict[str, type[RunEvent]] = {
         correlations.FaultCorrelated,
         correlations.AuditCorrelated,
         observations.ObservedUntil,
+        audit_events.FaultPublished,
+        audit_events.AuditFed,
+        audit_events.AuditLinked,
         judgements.AssertionJudged,
         judgements.ReportPublished,
     )

@@ -6,9 +6,6 @@ from pydantic import Field, StringConstraints
 
 from messages.values import Document, Duration, Token
 
-COORDINATOR = "test-coordinator"
-"""The source of our own events, `chaos_injection_started` and `chaos_injection_ended`, one for each fault."""
-STARTED, ENDED = "chaos_injection_started", "chaos_injection_ended"
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 

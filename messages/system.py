@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from messages.audit_events import subject_of
 from messages.checks import Health, Probe, Role, Url
 from messages.claims import AnyClaim
 from messages.claims.health import HealthClaim
@@ -188,6 +189,9 @@ class SystemSpec(Document):
 
     events: tuple[str, ...] = ()
     """Subjects of the services' event streams on NATS, CloudEvents 1.0."""
+    audit: str | None = None
+    """Where `chaos_injection_started` and `chaos_injection_ended` of each fault are published: a subject that `events` take in. Of
+    wildcards in it the first is `test-coordinator`, the others are the type. By default the first of `events`."""
     services: dict[ServiceName, Service] = Field(min_length=1)
     links: dict[Token, Link] = Field(default={})
     groups: dict[Token, Group] = Field(default={})
@@ -226,6 +230,11 @@ class System(Document):
     def event_names(self) -> dict[str, frozenset[str]]:
         """Each service, and the names it goes by in events."""
         return {name: frozenset({name, *service.aliases}) for name, service in self.spec.services.items()}
+
+    def audit_subject(self, event_type: str) -> str | None:
+        """Where our own event of this type is published; None: the system has no event streams."""
+        pattern = self.spec.audit or next(iter(self.spec.events), None)
+        return subject_of(pattern, event_type) if pattern is not None else None
 
     def monitored(self) -> tuple[str, ...]:
         """The services that have health checks, in the order of the document."""

@@ -1,10 +1,12 @@
 """The report of a run: a pure fold of its journal. The same journal gives the same report."""
 
+from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.control_events import ResolveRequested
 from messages.events import Recorded, RunEvent
 from messages.fault_events import FaultEvent
 from messages.judgements import ReportPublished
 from runs.history import Observations
+from runs.report_announced import Announced
 from runs.report_audit import audit_of
 from runs.report_claims import recommendations_of, steady_of, validation_of
 from runs.report_execution import execution_section, journal_facts, scenario_section, timeline, verdict_section
@@ -15,15 +17,19 @@ from runs.report_levers import Levers
 from runs.report_model import Report, ReportMetadata
 from runs.state import RunState
 
+LATE = (FaultEvent, ResolveRequested, FaultPublished, AuditFed, AuditLinked)
+"""What is taken in after the run's end: what clears a fault, who resolved it, and what the audit trail was told."""
+
 
 class ReportFold:
-    """Grows from a run's events to its report. After the run's end it takes in only what clears a fault, and who resolved it."""
+    """Grows from a run's events to its report."""
 
     def __init__(self, run: str) -> None:
         self.state = RunState(run)
         self.seen = Observations()
         self.gathered = Gathered()
         self.levers = Levers()
+        self.announced = Announced()
         self.published: ReportPublished | None = None
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
@@ -31,12 +37,13 @@ class ReportFold:
         if isinstance(recorded.event, ReportPublished):
             self.published = recorded.event
             return
-        if self.state.finished is not None and not isinstance(recorded.event, FaultEvent | ResolveRequested):
+        if self.state.finished is not None and not isinstance(recorded.event, LATE):
             return
         self.state.apply(recorded)
         self.seen.apply(recorded)
         self.gathered.apply(recorded)
         self.levers.apply(recorded)
+        self.announced.apply(recorded)
 
     def report(self) -> Report:
         """What the journal says so far."""
@@ -73,6 +80,7 @@ class ReportFold:
             pauses=self.levers.until(state.last_at),
             gates=tuple(self.levers.gates),
             owners=tuple(self.levers.owners),
+            announced=self.announced.report(state) if state.accepted is not None else None,
         )
 
 

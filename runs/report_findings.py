@@ -20,6 +20,7 @@ Oddity = Literal[
     "unreadable events",
     "expression errors",
     "missed samples",
+    "audit",
 ]
 """What kind of thing should not be."""
 

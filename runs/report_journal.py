@@ -4,6 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.correlations import AuditCorrelated, FaultCorrelated
 from messages.events import Recorded, RunEvent
 from messages.fault_events import (
@@ -43,6 +44,11 @@ _QUIET = (
     AssertionOpened,
 )
 """Events that tell no part of the story."""
+
+
+def _told_well(event: RunEvent) -> bool:
+    """Whether the audit trail was told as it should be, which is in a place of its own."""
+    return isinstance(event, FaultPublished | AuditFed | AuditLinked) and not event.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Gathered:
         self.trace = self.trace or trace_id(recorded.traceparent) or None
         self._keep(recorded)
         self._count(event)
-        if isinstance(event, _QUIET):
+        if isinstance(event, _QUIET) or _told_well(event):
             return
         self.happened.append(Happened(instant_of(recorded), event, recorded.sequence, recorded.evidence, recorded.actor))
         self._wonder(recorded)
@@ -171,6 +177,8 @@ class Gathered:
                 self._odd("killed", describe(event), recorded)
             case ActionRefused() | ActionFailed():
                 self._odd("action", describe(event), recorded)
+            case FaultPublished() | AuditFed() | AuditLinked():
+                self._odd("audit", describe(event), recorded)
             case _:
                 pass
 

@@ -5,6 +5,7 @@ from typing import Literal
 from messages.scenario import Scenario
 from messages.values import Instant, Message
 from messages.verdicts import Reason, Verdict
+from runs.report_announced import Announcements
 from runs.report_audit import AuditTrail
 from runs.report_control import ControlEntry, Gate, OwnerChange, Pause
 from runs.report_effects import FaultReport, SystemImpact
@@ -196,3 +197,5 @@ class Report(Message):
     gates: tuple[Gate, ...] = ()
     owners: tuple[OwnerChange, ...] = ()
     """Which host took an actor over."""
+    announced: Announcements | None = None
+    """What was told of it outside of the journal."""

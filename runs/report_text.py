@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from messages import audit_events as a
 from messages import control_events as c
 from messages import fault_events as f
 from messages import judgements as j
@@ -199,6 +200,20 @@ def _matched(e: o.EventMatched) -> str:
     return told + ("; part of the window was not seen" if e.gap else "")
 
 
+def _published(e: a.FaultPublished) -> str:
+    return f"that {e.fault_id} {e.moment} was {f'not published: {e.error}' if e.error else f'published on {e.subject}'}"
+
+
+def _fed(e: a.AuditFed) -> str:
+    about = "the run" if e.about == a.RUN else e.about
+    return f"the audit correlator was told that {about} {e.moment}: {e.outcome}{': ' + e.error if e.error else ''}"
+
+
+def _linked(e: a.AuditLinked) -> str:
+    did = f"did not link start and end of {e.fault_id}: {e.error}" if e.error else f"linked start and end of {e.fault_id}"
+    return f"the audit correlator {did}"
+
+
 def _gap(e: o.StreamGap) -> str:
     return f"{e.source} not observed for {readable(e.end - e.start)}: {e.why}"
 
@@ -267,6 +282,9 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     m.LogMatched: _logged,
     m.SetRead: _read,
     o.EventMatched: _matched,
+    a.FaultPublished: _published,
+    a.AuditFed: _fed,
+    a.AuditLinked: _linked,
     o.EventCounted: lambda e: f"{sum(e.types.values())} service events",
     o.StreamGap: _gap,
     o.EvidenceStored: lambda e: f"{e.matches} raw matches of {e.stage} stored as {e.name}",

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from messages.audit_events import ENDED, SOURCE, STARTED
 from messages.claims import nearest
 from messages.claims.claim import expression_problems
-from messages.rules import COORDINATOR, ENDED, STARTED
 from scenarios.asking import mapping
 from scenarios.errors import shown
 from scenarios.nodes import Path
@@ -43,13 +43,11 @@ def check_correlation(sheet: Sheet, names: Names) -> None:
 
 def _check_side(sheet: Sheet, path: Path, side: dict[str, Any], names: Names, *, ours: bool) -> None:
     service = side.get("service")
-    if isinstance(service, str) and service != COORDINATOR:
+    if isinstance(service, str):
         side["service"] = names.resolve(service)
         if side["service"] not in names.services:
-            sheet.add(
-                (*path, "service"), f"the system has no service {shown(service)}", nearest(service[:80], (*names.services, COORDINATOR))
-            )
-    elif service == COORDINATOR:
+            sheet.add((*path, "service"), f"the system has no service {shown(service)}", nearest(service[:80], (*names.services, SOURCE)))
+    elif service == SOURCE:
         for what, right in _problems_of_ours(side, trigger=ours):
             sheet.add((*path, "service") if not ours else (*path, "type"), what, right)
     if isinstance(side.get("where"), str):
@@ -58,11 +56,11 @@ def _check_side(sheet: Sheet, path: Path, side: dict[str, Any], names: Names, *,
 
 def _problems_of_ours(side: dict[str, Any], *, trigger: bool) -> Iterator[tuple[str, str]]:
     if not trigger:
-        yield f"nothing makes {COORDINATOR} tell of a fault but the scenario", "name a service of the system"
+        yield f"nothing makes {SOURCE} tell of a fault but the scenario", "name a service of the system"
         return
     told = side.get("type")
     for type_ in told if isinstance(told, list) else [told]:
         if isinstance(type_, str) and type_ not in {STARTED, ENDED}:
-            yield f"{COORDINATOR} tells of no {shown(type_)}", f"{STARTED} or {ENDED}"
+            yield f"{SOURCE} tells of no {shown(type_)}", f"{STARTED} or {ENDED}"
     if side.get("where") is not None:
-        yield f"`where` is not asked of {COORDINATOR}'s events", "leave it out; a claim can name the `fault`"
+        yield f"`where` is not asked of {SOURCE}'s events", "leave it out; a claim can name the `fault`"

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from bus.subjects import covers
+from messages.audit_events import ENDED, STARTED, subject_of
 from messages.claims import Scope, nearest
 from messages.claims.claim import as_tuple
 from messages.claims.health import HealthClaim
@@ -102,6 +104,22 @@ def _check_subjects(sheet: Sheet) -> None:
             if subject in seen:
                 sheet.add(("spec", "events", index), f"{shown(subject)} stands here twice", "keep one of them")
             seen.add(subject)
+    _check_audit(sheet, [subject for subject in seen if not any(_subject_problems(subject))])
+
+
+def _check_audit(sheet: Sheet, events: list[str]) -> None:
+    """Where the starts and ends of faults are published must be among the events: else nobody keeps them."""
+    pattern = sheet.spec.get("audit")
+    if not isinstance(pattern, str):
+        return
+    problems = list(_subject_problems(pattern))
+    subjects = [subject_of(pattern, each) for each in (STARTED, ENDED)]
+    missed = next((subject for subject in subjects if not any(covers(captured, subject) for captured in events)), None)
+    if not problems and missed is not None:
+        told = f"faults would be told on {missed}, which `events` do not take in, so nobody would keep it"
+        problems.append((told, f"a subject within them, like {subject_of(events[0], STARTED)}" if events else "name it in `events`"))
+    for what, right in problems:
+        sheet.add(("spec", "audit"), what, right)
 
 
 def _subject_problems(subject: str) -> Iterator[tuple[str, str]]:

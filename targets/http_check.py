@@ -50,8 +50,13 @@ async def check_http(session: aiohttp.ClientSession, check: HttpCheck, *, shown:
 
 async def get(session: aiohttp.ClientSession, url: str, *, most: int) -> Answer | str:
     """The answer with so many bytes of its body, or why there is none. Redirects are not followed."""
+    return await sent(session, "GET", url, most=most)
+
+
+async def sent(session: aiohttp.ClientSession, method: str, url: str, *, most: int, document: Any = None) -> Answer | str:
+    """As `get`, by any method, with a document as JSON."""
     try:
-        async with session.get(url, allow_redirects=False) as answer:
+        async with session.request(method, url, json=document, allow_redirects=False) as answer:
             body = await read_up_to(answer.content, most)
             return Answer(answer.status, body, {name.lower(): value for name, value in answer.headers.items()})
     except aiohttp.ClientError as error:

@@ -118,3 +118,19 @@ def test_an_unknown_actor_is_refused_with_those_that_exist() -> None:
     assert chosen_actors("validator, scheduler") == ("scheduler", "validator")
     with pytest.raises(ActorUnknown, match=r"'referee'.*chaos-injector"):
         chosen_actors("scheduler,referee")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8082", "ftp://a", "http://", "http://a?b=1"])
+def test_an_audit_correlator_that_has_no_address_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_CORRELATOR_URL", url)
+
+    with pytest.raises(SettingsInvalid, match=r"AUDIT_CORRELATOR_URL cannot be .*; use where an audit correlator serves, like http://"):
+        read_settings()
+
+
+def test_an_audit_correlator_has_an_address_or_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_CORRELATOR_URL", " http://127.0.0.1:8082 ")
+    assert read_settings().audit_correlator_url == "http://127.0.0.1:8082"
+
+    monkeypatch.setenv("AUDIT_CORRELATOR_URL", "")
+    assert not read_settings().audit_correlator_url

@@ -23,6 +23,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from bus.subjects import covers
+from ecosystem.audit_correlator import AuditCorrelator
+from ecosystem.risk_monitor import RiskMonitor
+from ecosystem.service import Service
+from ecosystem.settings import read_settings
+from ecosystem.switches import read_switches
+from ecosystem.trading_engine import TradingEngine
+from messages.audit_events import TYPES, subject_of
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -362,6 +370,16 @@ async def test_events_wait_for_a_nats_server_that_comes_later(town: Town) -> Non
     await until(lambda: len(trail.keys("order.submitted")) > 20)
 
     await bus.close()
+
+
+def test_what_is_told_of_faults_reaches_the_audit_layer_and_not_the_risk_monitor() -> None:
+    def heard_by(kind: type[Service]) -> list[str]:
+        service = kind(read_settings(kind.name, 1, 2, {}), read_switches({}))
+        subjects = [subject for subject, _ in service.outbox._subscriptions]
+        return [type_ for type_ in TYPES.values() if any(covers(subject, subject_of("trading.events.>", type_)) for subject in subjects)]
+
+    assert heard_by(RiskMonitor) == heard_by(TradingEngine) == []
+    assert heard_by(AuditCorrelator) == ["chaos_injection_started", "chaos_injection_ended"]
 
 
 async def test_the_risk_monitor_takes_nothing_from_an_event_but_trading_data(town: Town, bus: Client, trail: Trail) -> None:

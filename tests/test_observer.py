@@ -14,10 +14,11 @@ from typing import TypeVar
 
 import pytest
 
-from actors.observer import Observer
+from actors.observer import AuditTrail, Observer
 from bus.cancelling import end
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.event_publishing import EventPublisher
 from bus.event_streams import EventStreams
 from bus.feeding import Reading
 from bus.handling import NoMetrics
@@ -36,6 +37,7 @@ from messages.scenario import Phase, Scenario, ScenarioSpec
 from messages.system import Driver, ExternalDriver, Metadata, Service, System, SystemSpec
 from messages.verdicts import Verdict
 from runs.history import Observations
+from targets.audit_correlator import AuditCorrelator
 from targets.health import HealthProber
 
 NAMESPACE, RUN, PARTITION = "test-coordinator", "01JD0000000000000000000000", 3
@@ -159,12 +161,13 @@ class Stage:
         return seen
 
     @asynccontextmanager
-    async def observer(self) -> AsyncIterator[None]:
+    async def observer(self, correlator: AuditCorrelator | None = None) -> AsyncIterator[None]:
         """An observer at work, in a host of its own."""
         evidence = ObjectStore(self.connection, Names(NAMESPACE).evidence)
         async with AsyncExitStack() as stack:
             prober = await stack.enter_async_context(HealthProber())
-            runtime = ActorRuntime(Observer(prober, EventStreams(self.connection), evidence), self.journal, NoMetrics())
+            trail = AuditTrail(EventPublisher(self.connection), correlator, {})
+            runtime = ActorRuntime(Observer(prober, EventStreams(self.connection), evidence, trail), self.journal, NoMetrics())
             await stack.enter_async_context(runtime.working())
             reading = Reading(self.journal, [runtime])
             async with asyncio.TaskGroup() as tasks:

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from actors.observer import Observer
+from actors.observer import AuditTrail, Observer
 from bus.cancelling import end
 from bus.clock import ServerClock
 from bus.connection import Connection
+from bus.event_publishing import EventPublisher
 from bus.event_streams import EventStreams
 from bus.feeding import Reading
 from bus.handling import NoMetrics
@@ -151,7 +152,8 @@ class Stage:
         evidence = ObjectStore(self.connection, Names(NAMESPACE).evidence)
         async with AsyncExitStack() as stack:
             prober = await stack.enter_async_context(HealthProber())
-            runtime = ActorRuntime(Observer(prober, EventStreams(self.connection), evidence), self.journal, NoMetrics())
+            trail = AuditTrail(EventPublisher(self.connection), None, {})
+            runtime = ActorRuntime(Observer(prober, EventStreams(self.connection), evidence, trail), self.journal, NoMetrics())
             await stack.enter_async_context(runtime.working())
             reading = Reading(self.journal, [runtime])
             async with asyncio.TaskGroup() as tasks:

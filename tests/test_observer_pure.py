@@ -6,16 +6,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.observer.counting import Counting
 from actors.observer.evidence import packed
-from actors.observer.matching import Counted, Followed, Instants, Matching
+from actors.observer.matching import Counted, Followed, Instants, Matching, Reached
 from actors.observer.summaries import Sampled, Summaries
 from actors.observer.transitions import Transitions
-from messages.claims import ContinuityClaim, EventClaim, ServiceEvent, Window
+from messages.claims import AuditClaim, ContinuityClaim, EventClaim, ServiceEvent, Window
 from messages.expressions import Bindings
+from messages.observations import EventMatched
 from targets.ticks import Tick
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,6 +54,49 @@ def followed(a_claim: EventClaim | ContinuityClaim) -> Followed:
 
 def count(matches: Followed, opens: float, closes: float | None = None) -> Counted:
     return matches.count(Window(at(opens), None if closes is None else at(closes)), at(opens))
+
+
+def ours(seconds: float) -> ServiceEvent:
+    """An event of our own."""
+    name, type_, source = "r.f.started", "chaos_injection_started", "test-coordinator"
+    body = {"id": name, "type": type_, "source": source, "data": {"order_id": "7"}}
+    return ServiceEvent(name, type_, source, round(seconds * 1000), at(seconds), Bindings({"event": body}))
+
+
+def matched_of(a_claim: EventClaim | AuditClaim, *events: ServiceEvent) -> EventMatched:
+    """What a claim has matched by 10 s of a window that was open from 0 to 10."""
+    matching = Matching({"a": (a_claim, None)}, {"engine": frozenset({"engine"})})
+    for each in events:
+        matching.see(each)
+    window, reached = Window(at(0), at(10)), Reached(at(10), 1, final=True)
+    return matching.matched(matching.followed[0], window, at(0), reached, 1, lost=False)
+
+
+@pytest.mark.parametrize("where", ["true", "event.type.startsWith('c')", "event.source != 'engine'", "event.data.order_id == '7'"])
+def test_what_we_say_ourselves_is_no_evidence_that_the_system_said_anything(where: str) -> None:
+    found = matched_of(claim(where), ours(1))
+
+    assert (found.count, found.seen, found.evaluated) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("where", ["event.type == 'chaos_injection_started'", "event.source == 'test-coordinator'"])
+def test_what_we_say_ourselves_counts_for_a_claim_that_asks_for_it(where: str) -> None:
+    found = matched_of(claim(where), ours(1), event(2))
+
+    assert (found.count, found.seen) == (1, 2)
+
+
+def test_a_claim_that_leaves_our_events_out_does_not_take_them_for_the_systems() -> None:
+    found = matched_of(claim("event.source != 'test-coordinator'"), ours(1))
+
+    assert (found.count, found.seen) == (0, 0)
+
+
+def test_what_we_say_ourselves_does_not_make_a_missing_story_a_false_one() -> None:
+    story = AuditClaim(id="a", type="audit", target="engine", sequence=("order.filled",))
+
+    assert matched_of(story, ours(1)).seen == 0
+    assert matched_of(story, ours(1), event(2)).seen == 1
 
 
 def test_the_first_sample_and_each_change_after_it_are_transitions() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from bus.server import Server
 from bus.topology import Names, ensure_topology
 from deploy.host import Plan, host
 from deploy.settings import read_settings
+from messages.audit_events import AuditFed, Moment
 from messages.events import Recorded, RunEvent
 from messages.fault_events import HandlerFailed
 from messages.judgements import ReportPublished
@@ -105,3 +107,36 @@ async def test_two_reporters_store_the_same_bytes(store: ObjectStore) -> None:
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(KeyError, match="csv"):
         render(Finished().view.report(), "csv")
+
+
+class Waited(Finished):
+    """A run of whose start an audit correlator was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add(fed("started"))
+
+
+def fed(moment: Moment) -> AuditFed:
+    return AuditFed(about="run", moment=moment, id=f"{RUN}.run.{moment}", outcome="stored", stored_id="7")
+
+
+async def test_a_report_waits_until_an_audit_correlator_was_told_of_the_verdict(store: ObjectStore) -> None:
+    run, reporter = Waited(), Reporter(store)
+    async with asyncio.TaskGroup() as tasks:
+        reporting = tasks.create_task(published(reporter, run))
+        await asyncio.sleep(0)
+        reporter.hear(fed("started"), run)  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        assert not reporting.done()
+        run.add(fed("ended"))
+        reporter.hear(fed("ended"), run)  # type: ignore[arg-type]
+
+    report = json.loads(await store.get(f"{RUN}/report.json"))
+    assert [event["moment"] for event in report["audit"]["correlator"]["events"]] == ["started", "ended"]
+
+
+async def test_a_report_does_not_wait_for_ever_for_an_audit_correlator(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.reporter.actor.PATIENCE", 0.05)
+
+    assert len(await published(Reporter(store), Waited())) == 1

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.subjects import covers
 from messages.actions.processes import PROCESS_ACTIONS
+from messages.audit_events import subject_of
 from scenarios import DocumentErrors, check_text, find_scenario, library_directory, library_scenarios, load_systems, resolve
 
 SHOP = (Path(__file__).parent / "documents" / "shop.yaml").read_text()
@@ -61,6 +63,49 @@ def told(text: str) -> list[str]:
 )
 def test_a_mistake_in_a_system_is_told_at_its_place(old: str, new: str, says: str) -> None:
     assert any(line.startswith(says) for line in told(SHOP.replace(old, new))), told(SHOP.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("events", "audit", "says"),
+    [
+        (
+            '["shop.events.>"]',
+            "shop.chaos",
+            "6:10: faults would be told on shop.chaos, which `events` do not take in, so nobody would",
+        ),
+        ('["shop.events.>"]', "shop.chaos", "a subject within them, like shop.events.test-coordinator.chaos_injection_started"),
+        ('["shop.events.>"]', "shop.events", "6:10: faults would be told on shop.events, which `events` do not take in"),
+        ('["shop.*.chaos_injection_started"]', "shop.>", "told on shop.test-coordinator.chaos_injection_ended, which"),
+        ("[]", "shop.chaos", "name it in `events`"),
+        ('["shop.events.>"]', "shop..x", "6:10: 'shop..x' is not a subject"),
+    ],
+)
+def test_faults_are_told_only_where_the_events_of_the_system_are_kept(events: str, audit: str, says: str) -> None:
+    found = told(SHOP.replace('["shop.events.>"]', f"{events}\n  audit: {audit}"))
+
+    assert len(found) == 1
+    assert says in found[0]
+
+
+def test_a_subject_among_the_events_may_be_named_for_what_is_told_of_faults() -> None:
+    assert told(SHOP.replace('["shop.events.>"]', '["shop.events.>"]\n  audit: shop.events.chaos')) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject"),
+    [
+        ("trading.events.>", "trading.events.test-coordinator.T"),
+        ("trading.*.>", "trading.test-coordinator.T"),
+        ("trading.*.events.*", "trading.test-coordinator.events.T"),
+        ("a.*.*.*", "a.test-coordinator.T.T"),
+        ("events.*", "events.test-coordinator"),
+        ("a.*.*.>", "a.test-coordinator.T.T"),
+        ("orders", "orders"),
+    ],
+)
+def test_what_is_told_of_faults_has_a_subject_that_its_pattern_takes_in(pattern: str, subject: str) -> None:
+    assert subject_of(pattern, "T") == subject
+    assert covers(pattern, subject)
 
 
 def test_braces_that_are_meant_for_another_program_are_left_to_it() -> None:

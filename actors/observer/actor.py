@@ -5,6 +5,8 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from actors.observer.announcing import ended_of
+from actors.observer.audit_trail import FAULT_MOMENTS, AuditTrail
 from actors.observer.evidence import name_of, packed
 from actors.observer.matching import Row
 from actors.observer.view import ObserverView
@@ -14,6 +16,7 @@ from bus.cancelling import end
 from bus.errors import BusError, NoAnswer
 from bus.event_streams import EventStreams
 from bus.objects import ObjectStore
+from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.correlations import AuditCorrelated, FaultCorrelated
 from messages.events import RunEvent
 from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
@@ -29,7 +32,7 @@ from messages.observations import (
     ServiceUp,
     StreamGap,
 )
-from messages.run_events import PhaseFinished, RunAccepted
+from messages.run_events import PhaseFinished, RunAccepted, RunFinished, RunStarted
 from targets.health import HealthProber
 
 
@@ -57,16 +60,26 @@ class Observer(Actor[ObserverView]):
         FaultCorrelated,
         AuditCorrelated,
         ObservedUntil,
+        FaultPublished,
+        AuditFed,
+        AuditLinked,
     )
 
     def __init__(
-        self, prober: HealthProber, events: EventStreams, evidence: ObjectStore, *, environment: Mapping[str, str] | None = None
+        self,
+        prober: HealthProber,
+        events: EventStreams,
+        evidence: ObjectStore,
+        trail: AuditTrail,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`environment` holds the secrets of systems; by default that of this process."""
         self._prober = prober
         self._environment = os.environ if environment is None else environment
         self._events = events
         self._evidence = evidence
+        self._trail = trail
         self._watches: dict[str, Watch] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -78,6 +91,8 @@ class Observer(Actor[ObserverView]):
         return (
             on(RunAccepted, self.prepare, lane="entity"),
             on(PhaseFinished, self.keep_evidence, lane="entity"),
+            *(on(moment, self._trail.publish, lane="entity") for moment in FAULT_MOMENTS),
+            *(on(moment, self._trail.feed) for moment in (RunStarted, *FAULT_MOMENTS, RunFinished)),
             whenever(self.report, of=("scheduler", "chaos-injector"), own=False),
         )
 
@@ -91,6 +106,11 @@ class Observer(Actor[ObserverView]):
                 self._tasks = None
                 self._watches.clear()
                 await end(self._working)
+
+    def keeps(self, view: ObserverView) -> bool:
+        """A fault whose undo was given up may end after the report, and that is told too, unless somebody has resolved it."""
+        faults = view.state.actions.states
+        return any(name in faults and ended_of(faults[name]) is None for name in view.state.left)
 
     def closed(self, run: str, _view: ObserverView) -> None:
         watch = self._watches.pop(run, None)

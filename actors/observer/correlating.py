@@ -10,6 +10,7 @@ from bus.actor import Decision
 from messages.claims import CorrelationClaim
 from messages.correlations import AuditCorrelated
 from messages.events import RunEvent
+from messages.ids import trace_id
 from runs.correlation.counting import LATE, counted
 from runs.correlation.findings import Findings
 from runs.windows import window_of
@@ -58,7 +59,7 @@ class Correlating:
         yield (*trails, beside)
 
     def _findings(self, until: datetime) -> Findings:
-        return Findings(self._events.trail, self._view.state, until, self._view.trace)
+        return Findings(self._events.trail, self._view.state, until, trace_id(self._view.traceparent))
 
     def _has_gap(self, until: datetime) -> bool:
         """Whether something that was told before is known to be lost."""

@@ -152,7 +152,8 @@ class EventReading:
             if len(self.unreadable) < UNREADABLE:
                 self.unreadable.append(event)
             return
-        self.counting.add(at, event.type)
-        self.trail.see(event)
+        if not event.ours:
+            self.counting.add(at, event.type)
+            self.trail.see(event)
         self.matching.see(event)
         self._fresh()

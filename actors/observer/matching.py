@@ -81,9 +81,11 @@ class Followed:
         self.claim = claim
         self.phase = phase
         self.types = matcher.types
+        self.asks_for_ours = matcher.asks_for_ours
         self._matcher = matcher
         self.rows: list[Row] = []
         self._beyond = Instants()
+        self._ours = Instants()
         self._full = False
         self._evaluated = Instants()
         self._errors = Instants()
@@ -107,6 +109,12 @@ class Followed:
             return
         if match is not None:
             self._keep(event, match.key)
+            if event.ours:
+                self._ours.add(event.at)
+
+    def seen_of_ours(self, start: datetime, end: datetime | None) -> int:
+        """Events of our own that it asked for, in [start, end)."""
+        return self._ours.count(start, end)
 
     def leave_out(self, start: datetime, end: datetime) -> None:
         """Count no more what has a key that matched in [start, end)."""
@@ -172,12 +180,15 @@ class Matching:
         for name in {name for followed in self.followed for name in followed.types or ()}:
             self._by_type[name] = [f for f in self.followed if f.types is None or name in f.types]
         self.seen = Instants()
+        """Events of the system: what we say ourselves on its streams is no evidence that it said something."""
 
     def see(self, event: ServiceEvent) -> None:
         """Look at the next event for every claim that may match it."""
-        self.seen.add(event.at)
+        if not event.ours:
+            self.seen.add(event.at)
         for followed in self._by_type.get(event.type, self._any):
-            followed.see(event)
+            if followed.asks_for_ours or not event.ours:
+                followed.see(event)
 
     def matched(self, followed: Followed, window: Window, opens: datetime, reached: Reached, number: int, *, lost: bool) -> EventMatched:
         """What a claim has matched so far in its window, which has opened, as an event. `lost`: a part of the window was not seen."""
@@ -191,7 +202,7 @@ class Matching:
             through=reached.through,
             final=reached.final,
             count=counted.count,
-            seen=self.seen.count(opens, window.closes),
+            seen=self._seen(followed, opens, window.closes),
             evaluated=counted.evaluated,
             errors=counted.errors,
             error=counted.error,
@@ -213,7 +224,10 @@ class Matching:
             return None
         if followed.known is None:
             followed.leave_out(phase.opens, phase.closes)
-        return self.seen.count(phase.opens, phase.closes)
+        return self._seen(followed, phase.opens, phase.closes)
+
+    def _seen(self, followed: Followed, start: datetime, end: datetime | None) -> int:
+        return self.seen.count(start, end) + followed.seen_of_ours(start, end)
 
     def between(self, start: datetime, end: datetime) -> Iterable[tuple[str, list[Row]]]:
         """Per claim its kept matches stored in [start, end)."""

@@ -39,10 +39,12 @@ class Recalling:
         end = self._state.last_at
         if end is not None and at > end:
             return
-        self._stored.append(at)
+        if isinstance(event, Unreadable) or not event.ours:
+            self._stored.append(at)
         if isinstance(event, ServiceEvent):
             self._through = max(self._through, event.sequence)
-            self._trail.see(event)
+            if not event.ours:
+                self._trail.see(event)
             self._matching.see(event)
 
     def lost(self, counted: list[EventCounted]) -> str:

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.correlations import AuditCorrelated
 from messages.events import Recorded, RunEvent
-from messages.ids import trace_id
 from messages.measurements import AnswerSeen, LogMatched, SetRead
 from messages.observations import (
     EventCounted,
@@ -47,8 +47,6 @@ class ObserverView:
         """The set claims for which it was read what is there."""
         self.audited: AuditCorrelated | None = None
         """What was last said of the audit trail."""
-        self.trace = ""
-        """The id of the trace that the run belongs to; empty if it has none."""
         self.counted_until: datetime | None = None
         self.read_first: int | None = None
         """Through which sequence the event stream was read when that was said first."""
@@ -59,11 +57,18 @@ class ObserverView:
         """The stages whose end was observed."""
         self.stored: set[str] = set()
         """The stages whose evidence is stored."""
+        self.published: set[tuple[str, str]] = set()
+        """The faults, and their moments, of which it is said that they were published."""
+        self.fed: dict[tuple[str, str], AuditFed] = {}
+        """What became of each moment of a fault, or of the run, of which an audit correlator was told."""
+        self.linked: set[str] = set()
+        """The faults whose start and end an audit correlator was told to link."""
+        self.traceparent: str | None = None
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in the next event."""
         self.state.apply(recorded)
-        self.trace = self.trace or trace_id(recorded.traceparent)
+        self.traceparent = self.traceparent or recorded.traceparent
         event = recorded.event
         match event:
             case ServiceDown() | ServiceUp():
@@ -85,6 +90,8 @@ class ObserverView:
                 self.stored.add(event.stage)
             case ObservedUntil():
                 self._marked(event)
+            case FaultPublished() | AuditFed() | AuditLinked():
+                self._apply_audit(event)
             case _:
                 self._apply_claim(event)
 
@@ -99,6 +106,16 @@ class ObserverView:
                 self.logged[event.assertion] = event
             case SetRead():
                 self.read.add(event.assertion)
+
+    def _apply_audit(self, event: FaultPublished | AuditFed | AuditLinked) -> None:
+        """What is said of our telling the audit trail."""
+        match event:
+            case FaultPublished():
+                self.published.add((event.fault_id, event.moment))
+            case AuditFed():
+                self.fed[event.about, event.moment] = event
+            case AuditLinked():
+                self.linked.add(event.fault_id)
 
     def _marked(self, event: ObservedUntil) -> None:
         self.marks[event.stage] = event.number

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
+from actors.reporter import announced
 from actors.reporter.standing import deeds, stills
 from actors.reporter.telling import SHOWN, verdict_words
 from actors.reporter.wording import printable
@@ -136,5 +137,6 @@ def _told(report: Report) -> str:
     lines += [f"{service} recovered in {took.text}" for service, took in report.system_impact.recovery_times.items()]
     lines += stills(report)
     lines += [f"{d.who} {d.what}{': ' + d.note if d.note else ''}" for d in deeds(report)]
+    lines += announced.told(report)
     lines += [f"{r.text}" for r in report.recommendations]
     return "\n".join(lines)

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from actors.reporter import telling
+from actors.reporter import announced, telling
 from actors.reporter.standing import deeds, stills
 from actors.reporter.strip import LEGEND, strips
 from actors.reporter.wording import offset, printable
 from runs.report import Report
+from runs.report_audit import AuditTrail
 from runs.report_findings import AssertionDetail
 
 LIMIT = 65_536
@@ -140,21 +141,21 @@ def _unexpected(report: Report) -> Iterator[str]:
 
 
 def _audit(report: Report) -> Iterator[str]:
-    trail = report.audit
-    if trail is None:
-        return
-    told = [_text(trail.summary)]
+    trail, told = report.audit, [f"- {_text(one)}" for one in announced.told(report)[:_ROWS]]
+    if trail is not None:
+        told = [*_trail(trail), "", *told]
+    if told:
+        yield from _folded("Audit trail", told)
+
+
+def _trail(trail: AuditTrail) -> Iterator[str]:
+    yield _text(trail.summary)
     for fault in trail.faults:
-        told += ["", f"{_code(fault.fault)}", ""]
-        told += [f"- **{_text(each.question)}** {_text(each.answer)}" for each in fault.answers]
+        yield from ("", f"{_code(fault.fault)}", "")
+        yield from (f"- **{_text(each.question)}** {_text(each.answer)}" for each in fault.answers)
     if trail.unexplained:
-        told += [
-            "",
-            "Unexplained",
-            "",
-            *(f"- {_text(odd.text)}{f' ({odd.count} times)' if odd.count > 1 else ''}" for odd in trail.unexplained),
-        ]
-    yield from _folded("Audit trail", told)
+        yield from ("", "Unexplained", "")
+    yield from (f"- {_text(odd.text)}{f' ({odd.count} times)' if odd.count > 1 else ''}" for odd in trail.unexplained)
 
 
 def _people(report: Report) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from actors.reporter import telling
+from actors.reporter import announced, telling
 from actors.reporter.drawing import both
 from actors.reporter.figures import tables
 from actors.reporter.plan import stages
@@ -69,6 +69,7 @@ def page(report: Report) -> bytes:
         stages=stages(report),
         stills=stills(report),
         deeds=deeds(report),
+        announced=announced.told(report),
         timeline=report.timeline[:LONGEST],
         left_out=max(len(report.timeline) - LONGEST, 0),
         evidence=lambda ids: _evidence(report, ids),

@@ -3,11 +3,12 @@
 import textwrap
 from collections.abc import Iterator
 
-from actors.reporter import telling
+from actors.reporter import announced, telling
 from actors.reporter.standing import deeds, stills
 from actors.reporter.strip import LEGEND, NAMES, strips
 from actors.reporter.wording import offset, printable
 from runs.report import Report
+from runs.report_audit import AuditTrail
 from runs.report_findings import AssertionDetail
 
 WIDTH = 100
@@ -132,10 +133,16 @@ def _faults(report: Report) -> Iterator[str]:
 
 
 def _audit(report: Report) -> Iterator[str]:
-    trail = report.audit
-    if trail is None:
-        return
-    yield from _heading("Audit trail")
+    trail, told = report.audit, announced.told(report)
+    if trail is not None or told:
+        yield from _heading("Audit trail")
+    if trail is not None:
+        yield from _trail(trail)
+    for one in told:
+        yield from _wrapped(one, "  ")
+
+
+def _trail(trail: AuditTrail) -> Iterator[str]:
     yield from _wrapped(trail.summary, "  ")
     for fault in trail.faults:
         yield f"  {fault.fault}"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from messages.audit_events import SOURCE
 from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, target_problems
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.observations import EventMatched, Match
@@ -77,6 +78,10 @@ class SequenceMatcher(Matcher):
         self._names = names
         self._sequence = sequence
         self.types = frozenset(sequence)
+
+    @property
+    def asks_for_ours(self) -> bool:
+        return SOURCE in self._names
 
     def match(self, event: ServiceEvent) -> Match | None:
         return event.matched() if event.source in self._names else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
+from messages.audit_events import PREFIX, SOURCE, TYPES
 from messages.claims.history import MOMENTS, History, Judgement, inconclusive
 from messages.expressions import Bindings, ExpressionError, compiled
 from messages.histogram import Histogram
@@ -36,6 +37,11 @@ class ServiceEvent:
         """All that the event says, `data` among it."""
         found = self.bindings.values["event"]
         return found if isinstance(found, dict) else {}
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is of our making, and no evidence that the system said anything."""
+        return self.source == SOURCE
 
     def matched(self, key: str | None = None) -> Match:
         """The event as a match."""
@@ -92,6 +98,14 @@ class Matcher:
 
     types: frozenset[str] | None = None
     """The only event types it can match; None: any."""
+    where = ""
+    """The expression by which it finds them, if it has one."""
+
+    @property
+    def asks_for_ours(self) -> bool:
+        """Whether it is about our own events too: only if it names their source or their types."""
+        named = self.types is not None and not self.types.isdisjoint(TYPES.values())
+        return named or SOURCE in self.where or PREFIX in self.where
 
     def match(self, event: ServiceEvent) -> Match | None:
         """The match, or None.

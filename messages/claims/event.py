@@ -140,6 +140,7 @@ class WhereMatcher(Matcher):
     """Matches the events for which an expression is true, and reads their key if there is one."""
 
     def __init__(self, where: str, key: str | None = None) -> None:
+        self.where = where
         self._where = compiled(where)
         self._key = compiled(key) if key is not None else None
         self.types = event_types(where)

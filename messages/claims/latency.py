@@ -176,6 +176,7 @@ class DurationMatcher(Matcher):
     """Matches the events for which an expression is true, and reads their duration as the key: seconds, as text."""
 
     def __init__(self, event: EventDurations) -> None:
+        self.where = event.where
         self._where = compiled(event.where)
         self._value = compiled(event.value)
         self._unit = 0.001 if event.unit == "ms" else 1.0

@@ -17,7 +17,7 @@ from messages.correlations import (
     Unreadable,
 )
 from messages.observations import Match
-from messages.rules import COORDINATOR, Correlation
+from messages.rules import Correlation
 from messages.values import brief
 from runs.correlation.faults import Disturbance, disturbances, first_touch
 from runs.correlation.linking import Baseline, Linked, Linking, new_events
@@ -63,7 +63,7 @@ class Findings:
 
     def events_between(self, start: datetime, end: datetime) -> int:
         """Events of any kind in [start, end)."""
-        return sum(kept.count(start, end) for (service, _), kept in self._trail.kinds.items() if service != COORDINATOR)
+        return sum(kept.count(start, end) for (service, _), kept in self._trail.kinds.items())
 
     def of_fault(self, fault: Disturbance, number: int, *, final: bool, gap: bool) -> FaultCorrelated:
         """What the trail says of a fault."""
@@ -122,7 +122,7 @@ class Findings:
             told = self._trail.told(service)
             assert base is not None  # noqa: S101
             usual = usual_silence(told[bisect_left(told, base.start.timestamp()) : bisect_left(told, base.end.timestamp())])
-            if usual is not None and service != COORDINATOR:
+            if usual is not None:
                 yield service, usual
 
     def _unexplained(self) -> Iterator[Unexplained]:
@@ -139,15 +139,14 @@ class Findings:
                 told = f"{silence.service} was silent ({lasted}; {brief(silence.usual)} is usual at most)"
                 yield Unexplained(what="silence", service=silence.service, text=told, at=silence.start + silence.usual)
         for service, source in self._trail.sources.items():
-            if service != COORDINATOR:
-                yield from self._irregular(service, "sequence", source.missing.values(), "left out of its sequence")
-                yield from self._irregular(service, "sequence", source.reordered, "out of order")
-                yield from self._irregular(service, "duplicate", source.duplicates, "told again with an id that was there before")
-                moved = self._moved(service)
-                if moved is not None and moved < -CLOCK_STEP:
-                    yield Unexplained(
-                        what="clock", service=service, text=f"the clock of {service} went ahead by {brief(-moved)}", at=self.start
-                    )
+            yield from self._irregular(service, "sequence", source.missing.values(), "left out of its sequence")
+            yield from self._irregular(service, "sequence", source.reordered, "out of order")
+            yield from self._irregular(service, "duplicate", source.duplicates, "told again with an id that was there before")
+            moved = self._moved(service)
+            if moved is not None and moved < -CLOCK_STEP:
+                yield Unexplained(
+                    what="clock", service=service, text=f"the clock of {service} went ahead by {brief(-moved)}", at=self.start
+                )
 
     def _irregular(
         self, service: str, what: Literal["sequence", "duplicate"], instants: Iterable[datetime], told: str

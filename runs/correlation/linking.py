@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Literal
 
+from messages.audit_events import ENDED, SOURCE, STARTED
 from messages.correlations import By
-from messages.rules import COORDINATOR, ENDED, STARTED, Rule
+from messages.rules import Rule
 from runs.correlation.faults import Disturbance
 from runs.correlation.trail import Kind, Seen, Side, Trail
 
@@ -85,7 +86,7 @@ class Linking:
             self._causes[event] = cause
 
     def _by_rule(self, rule: Rule, trigger: Side, effect: Side) -> None:
-        ours = {STARTED: "start", ENDED: "undone"} if trigger.service == COORDINATOR else {}
+        ours = {STARTED: "start", ENDED: "undone"} if trigger.service == SOURCE else {}
         for event in effect.rows:
             found = [cause for moment in ours if moment in trigger.types for cause in self._from_faults(event, rule, ours[moment])]
             if not ours:
@@ -175,7 +176,7 @@ def new_events(trail: Trail, baseline: Baseline | None, end: datetime, ordinary:
     """The events before `end` of kinds that did not come in the baseline; none if there was none, since nobody knows what is ordinary."""
     if baseline is None:
         return []
-    kinds = ((kind, kept) for kind, kept in trail.kinds.items() if kind[1] not in ordinary and kind[0] != COORDINATOR)
+    kinds = ((kind, kept) for kind, kept in trail.kinds.items() if kind[1] not in ordinary)
     rows = (row for _, kept in kinds if not kept.count(baseline.start, baseline.end) for row in kept.rows)
     return sorted(row for row in rows if baseline.end <= row.at < end)
 

@@ -320,6 +320,7 @@ KEYS: dict[str, str] = {
     "listen": "15432",
     "path": "/srv/data",
     "events": '["trading.events.>"]',
+    "audit": "trading.events.chaos",
     "services": "{web: {driver: {external: {}}}}",
     "links": "{web-to-db: {from: web, to: db, port: 5432, env: DATABASE}}",
     "Link.env": "DATABASE",
