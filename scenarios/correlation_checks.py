@@ -43,7 +43,7 @@ def check_correlation(sheet: Sheet, names: Names) -> None:
 
 def _check_side(sheet: Sheet, path: Path, side: dict[str, Any], names: Names, *, ours: bool) -> None:
     service = side.get("service")
-    if isinstance(service, str):
+    if isinstance(service, str) and service != SOURCE:
         side["service"] = names.resolve(service)
         if side["service"] not in names.services:
             sheet.add((*path, "service"), f"the system has no service {shown(service)}", nearest(service[:80], (*names.services, SOURCE)))

@@ -133,7 +133,7 @@ async def test_a_report_waits_until_an_audit_correlator_was_told_of_the_verdict(
         reporter.hear(fed("ended"), run)  # type: ignore[arg-type]
 
     report = json.loads(await store.get(f"{RUN}/report.json"))
-    assert [event["moment"] for event in report["audit"]["correlator"]["events"]] == ["started", "ended"]
+    assert [event["moment"] for event in report["announced"]["correlator"]["events"]] == ["started", "ended"]
 
 
 async def test_a_report_does_not_wait_for_ever_for_an_audit_correlator(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
