@@ -114,6 +114,27 @@ def test_good_answers_count_for_never_though_their_change_was_said_after_the_end
     assert verdict(http(never=True).judge(seen(changed(10.05, ok=True), samples=(*asked(0, 9, ok=0, failed=2), *asked(9, 10))))) == FAILED
 
 
+@pytest.mark.parametrize("how", [{"within": "10s"}, {"throughout": True}, {"never": True}])
+def test_of_answers_that_were_summed_up_across_the_windows_end_nobody_knows_whether_they_came_in_it(how: dict[str, Any]) -> None:
+    """The end became known late. What would decide may have come after it."""
+    bad = "throughout" in how
+    calm, torn = (asked(0, 9), asked(9, 11, ok=2, failed=2)) if bad else (asked(0, 9, ok=0, failed=2), asked(9, 11, ok=2, failed=2))
+    late = seen(changed(0.1, ok=bad), changed(10.5, ok=not bad), samples=(*calm, *torn[:1]), window=(0, 9.5))
+    found = http(**how).judge(late)
+
+    assert verdict(found) == GAP
+    assert verdict(
+        http(**how).judge(replace(late, answers=seen(changed(0.1, ok=bad), samples=calm).answers, window=Window(at(0), at(9))))
+    ) == (FAILED if "within" in how else PASSED)
+
+
+def test_the_same_second_told_by_two_observers_counts_once() -> None:
+    found = http(throughout=True).judge(replace(GOOD, answers=ServiceHistory(GOOD.answers.transitions, (*asked(0, 10), *asked(9, 10)))))
+
+    assert found is not None
+    assert found.measured == {"answers": 20}
+
+
 def test_what_is_wrong_in_a_document_is_named() -> None:
     scope = Scope({}, {}, "chaos")
 

@@ -75,6 +75,14 @@ class ServiceHistory:
         """The spans with samples that overlap this one."""
         return tuple(s for s in self.samples if s.end > start and s.start < end and s.ok + s.failed > 0)
 
+    def whole(self, start: datetime, end: datetime) -> tuple[Sampled, ...]:
+        """Those that lie wholly in this one. Where two overlap (two observers at once), the first counts."""
+        found: list[Sampled] = []
+        for span in self.within(start, end):
+            if span.start >= start and span.end <= end and (not found or span.start >= found[-1].end):
+                found.append(span)
+        return tuple(found)
+
     def unsampled(self, start: datetime, end: datetime) -> timedelta:
         """The longest stretch between start and end without samples."""
         longest, reached = timedelta(), start
