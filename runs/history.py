@@ -1,5 +1,6 @@
 """What a judge gets to see: the run's faults, the services' health and the matches of one claim, as a fold."""
 
+from bisect import insort
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,7 +27,7 @@ from messages.measurements import SetRead
 from messages.needs import disturbed
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, RoleSeen, ServiceDown, ServiceUp, StreamGap
 from runs.faults import ActionState
-from runs.measurements import Measurements
+from runs.measurements import BY_START, Measurements
 from runs.numbering import Numbering
 from runs.state import AssertionState, RunState
 from runs.windows import window_of
@@ -68,9 +69,8 @@ class Observations:
                 up = Transition(at=at - event.ago, up=True, evidence=recorded.evidence, error_bound=event.error_bound)
                 self._transitions.setdefault(event.service, []).append(up)
             case ProbeSummary():
-                self._samples.setdefault(event.probe, []).append(
-                    Sampled(event.start, event.end, event.ok, event.failed - event.missed, recorded.evidence)
-                )
+                sampled = Sampled(event.start, event.end, event.ok, event.failed - event.missed, recorded.evidence)
+                insort(self._samples.setdefault(event.probe, []), sampled, key=BY_START)
             case EventMatched():
                 self.matched[event.assertion] = (event, recorded.evidence)
             case ObservedUntil() if event.probes is not None:
