@@ -23,7 +23,7 @@ from messages.claims import (
     Window,
 )
 from messages.events import Recorded, RunEvent
-from messages.measurements import SetRead
+from messages.measurements import KeysListed, SetRead
 from messages.needs import disturbed
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, RoleSeen, ServiceDown, ServiceUp, StreamGap
 from runs.faults import ActionState
@@ -128,11 +128,16 @@ class Observations:
         """What was read for a claim, and its evidence."""
         return self._measurements.read(assertion)
 
+    def listed(self, assertion: str) -> tuple[KeysListed | None, str | None]:
+        """What was there before, for a claim whose answers are to be unlike it, and its evidence."""
+        return self._measurements.listed(assertion)
+
 
 def history_of(state: RunState, seen: Observations, assertion: AssertionState) -> History:
     """What is known for judging this claim now."""
     matched, evidence = seen.matched.get(assertion.id, (None, None))
     read, read_evidence = seen.read(assertion.id)
+    listed, listed_evidence = seen.listed(assertion.id)
     window, phases = window_of(state, assertion.claim, assertion.phase, assertion.mode), phase_windows(state)
     earlier = getattr(assertion.claim, "compare", None) or getattr(assertion.claim, "unlike", None)
     looked = (window, phases.get(earlier or "", Window()))
@@ -155,6 +160,8 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         logged=seen.logged(assertion.id),
         read=read,
         read_evidence=read_evidence,
+        listed=listed,
+        listed_evidence=listed_evidence,
         max_gap=state.system.spec.max_gap,
         stable=state.system.spec.steady_state.stable,
         steady=assertion.mode == "steady",

@@ -9,7 +9,7 @@ from messages.checks import Probe
 from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Transition
 from messages.events import Recorded, RunEvent
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
 from messages.observations import OperationsSeen, ProbeSummary, StreamGap
 
 BY_START = attrgetter("start")
@@ -26,6 +26,7 @@ class Measurements:
         self._scrapes: dict[str, list[Scrape]] = {}
         self._logged: dict[str, list[Logged]] = {}
         self._read: dict[str, tuple[SetRead, str]] = {}
+        self._listed: dict[str, tuple[KeysListed, str]] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in the next event."""
@@ -47,6 +48,8 @@ class Measurements:
                 insort(self._logged.setdefault(event.assertion, []), _logged(event, recorded.evidence), key=BY_START)
             case SetRead() as event:
                 self._read.setdefault(event.assertion, (event, recorded.evidence))
+            case KeysListed() as event:
+                self._listed.setdefault(event.assertion, (event, recorded.evidence))
 
     def measured(self, name: str, gaps: Iterable[StreamGap], probe: Probe | None) -> Measured:
         """What a probe of the system, or without one a workload, has measured."""
@@ -80,6 +83,10 @@ class Measurements:
     def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
         """What was read for a claim, once, and the id of the event that says so."""
         return self._read.get(assertion, (None, None))
+
+    def listed(self, assertion: str) -> tuple[KeysListed | None, str | None]:
+        """What was there before, for a claim whose answers are to be unlike it, and the id of the event that says so."""
+        return self._listed.get(assertion, (None, None))
 
 
 def _operated(event: OperationsSeen, evidence: str) -> MeasuredSpan:

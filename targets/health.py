@@ -13,7 +13,7 @@ from typing import Self
 
 import aiohttp
 
-from messages.checks import GrpcCall, Health, ItemsRead, Probe, Question, Role, TcpCheck
+from messages.checks import GrpcCall, Health, HttpUnlike, ItemsRead, Probe, Question, Role, TcpCheck
 from messages.identity import Identity
 from targets.command_check import check_command
 from targets.grpc_call import GrpcCaller
@@ -21,7 +21,7 @@ from targets.grpc_check import check_grpc
 from targets.grpc_reflection import CannotBeAsked
 from targets.http_check import check_http, open_session
 from targets.identity import is_alive
-from targets.items_read import read_items
+from targets.items_read import check_unlike, read_items
 from targets.metrics_check import Found, Scraped, scrape
 from targets.polling import until
 from targets.promql import query
@@ -81,6 +81,8 @@ class HealthProber:
         """What asks this, each time it is called, over HTTP or gRPC; of a wrong answer so many characters are told."""
         if isinstance(question, GrpcCall):
             return partial(_asked, "grpc", partial(GrpcCaller(question).ask, deadline, shown=shown), deadline, shown)
+        if isinstance(question, HttpUnlike):
+            return partial(_asked, "http", partial(check_unlike, self._opened, question, shown=shown), deadline, shown)
         return partial(_asked, "http", partial(check_http, self._opened, question, shown=shown), deadline, shown)
 
     async def role(self, role: Role, *, deadline: timedelta) -> str:

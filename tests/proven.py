@@ -15,7 +15,7 @@ from messages.events import RunEvent
 from messages.expressions import Bindings
 from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
 from messages.observations import ObservedUntil, OperationsSeen, ProbeSummary, RoleSeen, ServiceDown, ServiceUp
 from messages.run_events import ActionRequested, AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunStarted
 from messages.scenario import Scenario
@@ -57,6 +57,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "http": {"type": "http", **_ASKED, "throughout": True},
     "http-within": {"type": "http", **_ASKED, "within": "2s"},
     "http-never": {"type": "http", **_ASKED, "expect": "status == 500", "never": True},
+    "http-unlike": {"type": "http", **_ASKED, "within": "2s", "unlike": "baseline", "key": "json.map(a, a.alert_id)"},
     "grpc": {**_CALLED, "throughout": True},
     "metric": {**_SCRAPED, "metric": "orders_total", "at_least": 12},
     "metric-increase": {**_SCRAPED, "metric": "orders_total", "of": "increase", "at_least": 10},
@@ -137,6 +138,7 @@ def looked() -> Told:
         *((end + 0.06, _probe(start, end)) for start, end in edges),
         *((end + 0.07, _worked(start, end)) for start, end in edges),
         *((3.05, _answer(name)) for name in asked),
+        (3.02, KeysListed(assertion="http-unlike", start=at(1.1), end=at(2.9), answers=9, keys=("alert_001",))),
         *((end + 0.08, _answers(name, start, end)) for name in asked for start, end in edges[2:5]),
         *(line for name in ("metric", "metric-increase") for line in _scraped(name)),
         *((end + 0.09, _log(name, start, end)) for name in ("log", "log-never") for start, end in edges[2:5]),

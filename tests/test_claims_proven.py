@@ -86,6 +86,10 @@ RESTS = {
     "http": Rests(("http.probe.summary", "http.answer.seen"), WHOLE | many("http.probe.summary", 1, 2, 3)),
     "http-within": Rests(("http-within.probe.summary", "http-within.answer.seen"), OPEN),
     "http-never": Rests(("http-never.probe.summary", "http-never.answer.seen"), WHOLE | many("http-never.probe.summary", 1, 2, 3)),
+    "http-unlike": Rests(
+        ("http-unlike.probe.summary", "http-unlike.answer.seen", "http-unlike.keys.listed"),
+        BESIDE - {"chaos.phase.finished#1"} | {"http-unlike.keys.listed#1"},
+    ),
     "grpc": Rests(("grpc.probe.summary", "grpc.answer.seen"), WHOLE | many("grpc.probe.summary", 1, 2, 3)),
     "metric": Rests("metric.metric.sampled", WHOLE),
     "metric-increase": Rests("metric-increase.metric.sampled", WHOLE, (1, 2, 3, 4, 5, 6, 7)),

@@ -15,7 +15,7 @@ from bus.errors import BusError, NoAnswer
 from bus.event_streams import EventStreams
 from bus.objects import ObjectStore
 from messages.events import RunEvent
-from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -48,6 +48,7 @@ class Observer(Actor[ObserverView]):
         OperationsSeen,
         MetricSampled,
         LogMatched,
+        KeysListed,
         SetRead,
         EventMatched,
         EventCounted,

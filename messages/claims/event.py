@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from messages.claims.claim import Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems, nearest
-from messages.claims.comparing import reference_of
+from messages.claims.claim import Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
+from messages.claims.comparing import reference_of, unlike_problems
 from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.claims.keys import key_of
@@ -93,20 +93,10 @@ class EventClaim(CountedClaim):
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
         yield from expression_problems("where", self.where)
-        yield from self._comparison_problems(scope)
-        yield from self.amount_problems()
-
-    def _comparison_problems(self, scope: Scope) -> Iterator[Problem]:
+        yield from unlike_problems(self.unlike, self.key, "event.data.alert_id", scope)
         if self.key is not None:
             yield from expression_problems("key", self.key)
-        if (self.key is None) != (self.unlike is None):
-            missing, right = (
-                ("key", "key: event.data.alert_id") if self.key is None else ("unlike", "unlike: and the name of an earlier phase")
-            )
-            yield Problem((), f"`unlike` and `key` belong together, and there is no `{missing}`", f"add {right}")
-        if self.unlike is not None and scope.earlier is not None and self.unlike not in scope.earlier:
-            what = f"{self.unlike!r} is no phase that is over before the claim's window opens"
-            yield Problem(("unlike",), what, nearest(self.unlike, scope.earlier))
+        yield from self.amount_problems()
 
 
 class WhereMatcher(Matcher):

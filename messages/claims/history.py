@@ -7,7 +7,7 @@ from typing import Literal
 
 from messages.claims.measured import Logged, Measured, Scrape
 from messages.claims.roles import RoleHistory
-from messages.measurements import SetRead
+from messages.measurements import KeysListed, SetRead
 from messages.observations import EventMatched, Match
 from messages.values import Duration
 from messages.verdicts import Reason, Verdict
@@ -162,6 +162,9 @@ class History:
     read: SetRead | None = None
     """What was tried, compared with what is there."""
     read_evidence: str | None = None
+    listed: KeysListed | None = None
+    """What was there in the phase that the claim's answers are to be unlike."""
+    listed_evidence: str | None = None
     max_gap: timedelta = timedelta(seconds=3)
     stable: timedelta = timedelta()
     steady: bool = False
