@@ -49,14 +49,20 @@ async def _run(command: CommandItems, read: ItemsRead, environment: Mapping[str,
     return items_of(command.items, output.bindings)
 
 
-async def check_unlike(session: aiohttp.ClientSession, check: HttpUnlike, *, shown: int) -> str:
-    """What is wrong with the answer, or that it has nothing new; empty when it is as expected."""
+async def check_unlike(session: aiohttp.ClientSession, check: HttpUnlike, *, shown: int, exact: bool) -> str:
+    """What is wrong with the answer, or that it has nothing new; empty when it is as expected.
+
+    Raises:
+        ExpressionError: `exact`, and that cannot be said.
+    """
     answer = await get(session, check.url, most=MAX_ANSWER + 1)
     if isinstance(answer, str):
         return answer
-    if wrong := judge(check.expect, answer.status, answer.body, answer.headers, shown=shown):
+    if wrong := judge(check.expect, answer, shown=shown, exact=exact):
         return wrong
     found = items_of(check.key, answer.bindings(check.key))
+    if isinstance(found, str) and exact:
+        raise ExpressionError(found)
     if isinstance(found, str) or any(key not in check.known for key in found):
         return found if isinstance(found, str) else ""
     return shortened(f"nothing new: {', '.join(found) or 'nothing at all'}", 100 + shown)

@@ -314,6 +314,26 @@ async def test_an_alert_that_is_always_there_is_nothing_new_and_another_one_is(s
     assert stage.found(AnswerSeen)[0].event.got == "nothing new: alert_001"
 
 
+async def test_an_expression_that_fits_no_answer_shows_no_absence(stage: Stage, http: Server) -> None:
+    """The alerts have no field that is called so. That none has this value proves nothing."""
+    http.body, claim = (
+        '[{"alert_id": "alert_001"}]',
+        asking(http, throughout=False, never=True, expect="json.exists(a, a.kind == 'breach')"),
+    )
+    async with stage.observer():
+        await stage.begin(claim)
+        opens = await stage.start()
+        await stage.open(claim, opens)
+        await stage.until(AnswerSeen)
+        closes = await stage.finish()
+        await stage.looked(closes)
+
+    judged = claim.judge(stage.history(claim))
+    assert judged is not None
+    assert (judged.verdict, judged.reason) == (Verdict.INCONCLUSIVE, Reason.JUDGE_ERROR)
+    assert "cannot be evaluated" in judged.message
+
+
 def asking(server: Server, **words: Any) -> HttpClaim:
     return HttpClaim.model_validate({"id": "a", "type": "http", "url": server.url, "every": "40ms", "throughout": True, **words})
 

@@ -16,7 +16,10 @@ VARIABLES = ("status", "body", "json", "headers")
 
 
 class HttpClaim(AnsweredClaim):
-    """A GET of this URL, asked again and again while the window is open, is answered as expected."""
+    """A GET of this URL, asked again and again while the window is open, is answered as expected.
+
+    A good answer (2xx) that `expect` cannot be evaluated on is a bad one; a `never` is inconclusive by it.
+    """
 
     type: Literal["http"]
     url: Url
