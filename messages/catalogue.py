@@ -75,6 +75,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         measurements.AnswerSeen,
         measurements.MetricSampled,
         measurements.LogMatched,
+        measurements.KeysListed,
         measurements.SetRead,
         observations.EventMatched,
         observations.EventCounted,

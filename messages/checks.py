@@ -20,6 +20,15 @@ class HttpCheck(Document):
     """CEL over `status` (number), `body` (text), `json` (what the body says, when it is JSON) and `headers` (lower-case names)."""
 
 
+class HttpUnlike(HttpCheck):
+    """An HTTP GET whose answer must have something new, too. No document has it: it is made of a claim and what was there before."""
+
+    key: str
+    """CEL over the same: a list of texts or whole numbers."""
+    known: frozenset[str]
+    """What is nothing new."""
+
+
 class GrpcCheck(Document):
     """grpc.health.v1.Health/Check answers SERVING."""
 

@@ -120,6 +120,31 @@ class LogMatched(Summary):
         return self.assertion
 
 
+class KeysListed(RunEvent):
+    """What the answers to an http claim listed in the phase that later ones are to be unlike. Emitted by the observer after it, once."""
+
+    EVENT = "keys.listed.v1"
+    ACTORS = OBSERVER
+
+    assertion: Token
+    start: Instant
+    """When the first answer that could be read was asked for."""
+    end: Instant
+    """And the last."""
+    answers: int
+    """How many could be read."""
+    keys: tuple[str, ...] = ()
+    """At most 1000."""
+    beyond: int = 0
+    """How many more there were."""
+    error: str = ""
+    """Why the last that could not be read could not."""
+
+    @property
+    def entity(self) -> str:
+        return self.assertion
+
+
 class Named(Message):
     """Ids of one kind."""
 

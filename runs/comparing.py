@@ -10,13 +10,17 @@ from messages.observations import OperationsSeen, ProbeSummary
 from messages.values import Duration, Message
 from messages.verdicts import Reason, Verdict
 from runs.report import ReportFold
+from runs.report_claims import outcome_of
 from runs.report_faults import faults_of
 from runs.report_values import Outcome
 from runs.state import RunState, StageState
 from runs.verdict import not_reached
 
 Change = Literal["same", "better", "worse", "only first", "only second"]
-_RANK: dict[Outcome, int] = {"passed": 0, "not_reached": 1, "not_judged": 1, "inconclusive": 1, "failed": 2}
+_RANK: dict[Outcome, int] = {
+    "passed": 0, "needs_fault": 0, "control": 0, "not_reached": 1, "not_judged": 1, "vacuous": 1, "inconclusive": 1, "failed": 2,
+}  # fmt: skip
+"""What a claim is without its fault is no worse than what it is with it."""
 Figure = Duration | int | str
 
 
@@ -141,20 +145,8 @@ def _moved(one: int, other: int) -> Change:
 
 
 def _outcomes(state: RunState) -> dict[str, Outcome]:
-    judged: dict[str, Outcome] = {name: _outcome(a.verdict) for name, a in state.assertions.items()}
-    return judged | dict.fromkeys(not_reached(state), "not_reached")
-
-
-def _outcome(verdict: Verdict | None) -> Outcome:
-    match verdict:
-        case Verdict.PASSED:
-            return "passed"
-        case Verdict.FAILED:
-            return "failed"
-        case None:
-            return "not_judged"
-        case _:
-            return "inconclusive"
+    judged = {name: outcome_of(assertion) for name, assertion in state.assertions.items()}
+    return judged | dict.fromkeys(not_reached(state), outcome_of(None))
 
 
 def _assertions(first: RunState, second: RunState) -> Iterable[AssertionPair]:

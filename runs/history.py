@@ -1,5 +1,6 @@
 """What a judge gets to see: the run's faults, the services' health and the matches of one claim, as a fold."""
 
+from bisect import insort
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,11 +25,11 @@ from messages.claims import (
     Window,
 )
 from messages.events import Recorded, RunEvent
-from messages.measurements import SetRead
+from messages.measurements import KeysListed, SetRead
 from messages.needs import disturbed
 from messages.observations import EventMatched, ObservedUntil, ProbeSummary, RoleSeen, ServiceDown, ServiceUp, StreamGap
 from runs.faults import ActionState
-from runs.measurements import Measurements
+from runs.measurements import BY_START, Measurements
 from runs.numbering import Numbering
 from runs.state import AssertionState, RunState
 from runs.windows import over, window_of
@@ -70,9 +71,8 @@ class Observations:
                 up = Transition(at=at - event.ago, up=True, evidence=recorded.evidence, error_bound=event.error_bound)
                 self._transitions.setdefault(event.service, []).append(up)
             case ProbeSummary():
-                self._samples.setdefault(event.probe, []).append(
-                    Sampled(event.start, event.end, event.ok, event.failed - event.missed, recorded.evidence)
-                )
+                sampled = Sampled(event.start, event.end, event.ok, event.failed - event.missed, recorded.evidence)
+                insort(self._samples.setdefault(event.probe, []), sampled, key=BY_START)
             case EventMatched():
                 self.matched[event.assertion] = (event, recorded.evidence)
             case ObservedUntil() if event.probes is not None:
@@ -130,11 +130,16 @@ class Observations:
         """What was read for a claim, and its evidence."""
         return self._measurements.read(assertion)
 
+    def listed(self, assertion: str) -> tuple[KeysListed | None, str | None]:
+        """What was there before, for a claim whose answers are to be unlike it, and its evidence."""
+        return self._measurements.listed(assertion)
+
 
 def history_of(state: RunState, seen: Observations, assertion: AssertionState) -> History:
     """What is known for judging this claim now."""
     matched, evidence = seen.matched.get(assertion.id, (None, None))
     read, read_evidence = seen.read(assertion.id)
+    listed, listed_evidence = seen.listed(assertion.id)
     window, phases = window_of(state, assertion.claim, assertion.phase, assertion.mode), phase_windows(state)
     earlier = getattr(assertion.claim, "compare", None) or getattr(assertion.claim, "unlike", None)
     looked = (window, phases.get(earlier or "", Window()))
@@ -159,6 +164,8 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         read_evidence=read_evidence,
         claims=claim_histories(state, assertion.claim),
         over=over(state),
+        listed=listed,
+        listed_evidence=listed_evidence,
         max_gap=state.system.spec.max_gap,
         stable=state.system.spec.steady_state.stable,
         steady=assertion.mode == "steady",

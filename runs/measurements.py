@@ -1,14 +1,19 @@
 """What the observer measured for claims: samples, answers over HTTP and gRPC, metrics, lines of logs and what is there; as a fold."""
 
+from bisect import insort
 from collections.abc import Iterable
 from datetime import timedelta
+from operator import attrgetter
 
 from messages.checks import Probe
 from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Transition
 from messages.events import Recorded, RunEvent
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
 from messages.observations import OperationsSeen, ProbeSummary, StreamGap
+
+BY_START = attrgetter("start")
+"""The order of spans, whatever the order in which they were stored: two observers may have told them."""
 
 
 class Measurements:
@@ -21,6 +26,7 @@ class Measurements:
         self._scrapes: dict[str, list[Scrape]] = {}
         self._logged: dict[str, list[Logged]] = {}
         self._read: dict[str, tuple[SetRead, str]] = {}
+        self._listed: dict[str, tuple[KeysListed, str]] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
         """Take in the next event."""
@@ -29,19 +35,21 @@ class Measurements:
                 self._see_successes(event.probe, event, event.count, recorded.evidence)
                 if event.latency is not None:
                     span = MeasuredSpan(event.start, event.end, event.latency, event.failed, recorded.evidence)
-                    self._spans.setdefault(event.probe, []).append(span)
+                    insort(self._spans.setdefault(event.probe, []), span, key=BY_START)
             case OperationsSeen() as event:
                 self._see_successes(event.workload, event, event.ok + event.failed + event.unknown, recorded.evidence)
-                self._spans.setdefault(event.workload, []).append(_operated(event, recorded.evidence))
+                insort(self._spans.setdefault(event.workload, []), _operated(event, recorded.evidence), key=BY_START)
             case AnswerSeen() as event:
                 self._changes.setdefault(event.assertion, []).append(_change(event, recorded))
             case MetricSampled() as event:
                 scrape = Scrape(event.at, recorded.evidence, event.series, event.beyond, event.error)
                 self._scrapes.setdefault(event.assertion, []).append(scrape)
             case LogMatched() as event:
-                self._logged.setdefault(event.assertion, []).append(_logged(event, recorded.evidence))
+                insort(self._logged.setdefault(event.assertion, []), _logged(event, recorded.evidence), key=BY_START)
             case SetRead() as event:
                 self._read.setdefault(event.assertion, (event, recorded.evidence))
+            case KeysListed() as event:
+                self._listed.setdefault(event.assertion, (event, recorded.evidence))
 
     def measured(self, name: str, gaps: Iterable[StreamGap], probe: Probe | None) -> Measured:
         """What a probe of the system, or without one a workload, has measured."""
@@ -66,7 +74,7 @@ class Measurements:
         if said is not None:
             first, last = (None if offset is None else event.start + offset for offset in (said.first, said.last))
             span = SuccessSpan(event.start, event.end, count, first, last, said.longest, evidence)
-            self._successes.setdefault(name, []).append(span)
+            insort(self._successes.setdefault(name, []), span, key=BY_START)
 
     def logged(self, assertion: str) -> tuple[Logged, ...]:
         """What a claim matched of a log."""
@@ -75,6 +83,10 @@ class Measurements:
     def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
         """What was read for a claim, once, and the id of the event that says so."""
         return self._read.get(assertion, (None, None))
+
+    def listed(self, assertion: str) -> tuple[KeysListed | None, str | None]:
+        """What was there before, for a claim whose answers are to be unlike it, and the id of the event that says so."""
+        return self._listed.get(assertion, (None, None))
 
 
 def _operated(event: OperationsSeen, evidence: str) -> MeasuredSpan:

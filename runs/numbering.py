@@ -2,7 +2,7 @@
 
 from messages.events import Recorded, RunEvent
 from messages.measurements import AnswerSeen
-from messages.observations import ServiceDown, ServiceUp, StreamGap
+from messages.observations import RoleSeen, ServiceDown, ServiceUp, StreamGap
 
 
 class Numbering:
@@ -16,6 +16,8 @@ class Numbering:
         match recorded.event:
             case ServiceDown() | ServiceUp() as event:
                 self._seen.setdefault(("health", event.service), set()).add(event.number)
+            case RoleSeen() as event:
+                self._seen.setdefault(("roles", event.service), set()).add(event.number)
             case AnswerSeen() as event:
                 self._seen.setdefault(("answers", event.assertion), set()).add(event.number)
             case StreamGap() as event:
@@ -26,6 +28,6 @@ class Numbering:
         for (what, of), seen in self._seen.items():
             if len(seen) != max(seen):
                 number = next(n for n in range(1, max(seen) + 1) if n not in seen)
-                told = {"health": "change of health", "answers": "change of answers", "gaps": "gap"}[what]
+                told = {"health": "change of health", "roles": "role", "answers": "change of answers", "gaps": "gap"}[what]
                 return f"the journal has {told} {max(seen)} of {of}, but not number {number}"
         return ""

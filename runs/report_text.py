@@ -180,6 +180,11 @@ def _logged(e: m.LogMatched) -> str:
     return f"{e.assertion}: {e.count} of {e.lines} lines matched{told}{' (written while nobody read)' if e.late and e.lines else ''}"
 
 
+def _listed(e: m.KeysListed) -> str:
+    told = f": {', '.join(e.keys[:10])}" if e.keys else ""
+    return f"{e.assertion}: {len(e.keys) + e.beyond} keys in {e.answers} answers, nothing new from then on{told}"
+
+
 def _read(e: m.SetRead) -> str:
     if e.error:
         return f"{e.assertion}: {e.error}"
@@ -280,6 +285,7 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     m.AnswerSeen: _answer,
     m.MetricSampled: _sampled,
     m.LogMatched: _logged,
+    m.KeysListed: _listed,
     m.SetRead: _read,
     o.EventMatched: _matched,
     a.FaultPublished: _published,

@@ -26,7 +26,7 @@ def window_of(state: RunState, claim: Claim, phase: str | None, mode: str = "cla
     opens, closes, missed = _narrow(state, claim, opens, closes)
     if opens is not None and claim.within is not None:
         until = state.pauses.later(opens, claim.within)
-        known = (until, closes if claim.before is not None else None)
+        known = (until, closes if claim.before is not None or claim.during is not None else None)
         closes = min((end for end in known if end is not None), default=None)
     elif closes is not None:
         closes += claim.grace

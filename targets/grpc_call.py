@@ -55,11 +55,12 @@ class GrpcCaller:
         self._asked = call
         self._known: Method | None = None
 
-    async def ask(self, deadline: timedelta, *, shown: int) -> str:
+    async def ask(self, deadline: timedelta, *, shown: int, exact: bool = False) -> str:
         """What is wrong with the answer, with so many characters of it; empty when it is as expected.
 
         Raises:
             CannotBeAsked: nothing can be asked, or what came not be read; the text says what would be right.
+            ExpressionError: `exact`, and of a response it cannot be said whether it is as expected.
         """
         if wrong := wrong_port(self._asked.address):
             raise CannotBeAsked(wrong)
@@ -73,7 +74,7 @@ class GrpcCaller:
             self._known = None
         if answer.code is grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() >= ends - _EARLY:
             return no_answer(deadline)
-        return _judge(self._asked.expect, answer, shown)
+        return _judge(self._asked.expect, answer, shown, exact=exact)
 
     async def _call(self, deadline: timedelta, ends: float) -> Called:
         async with open_channel(self._asked.address, deadline) as channel:
@@ -116,7 +117,7 @@ def _read(written: bytes, method: Method) -> Any:
         raise CannotBeAsked(f"the answer cannot be read as {kind.full_name}: {error}") from error
 
 
-def _judge(expect: str, answer: Called, shown: int) -> str:
+def _judge(expect: str, answer: Called, shown: int, *, exact: bool) -> str:
     """What is wrong with this answer; empty when `expect` holds."""
     try:
         if compiled(expect).holds(answer.bindings):
@@ -124,6 +125,8 @@ def _judge(expect: str, answer: Called, shown: int) -> str:
         wrong = f"expected {expect}"
     except (ExpressionError, OverflowError) as error:
         wrong = f"{expect} cannot be evaluated: {error}"
+        if exact and answer.response is not None:
+            raise ExpressionError(f"{answer.code.name}, {wrong}") from error
     said = f": {shortened(answer.cause, shown)}" if answer.cause else ""
     if answer.response is not None:
         said += f" {shortened(json.dumps(answer.response, ensure_ascii=False), shown)}"

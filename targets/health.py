@@ -13,7 +13,8 @@ from typing import Self
 
 import aiohttp
 
-from messages.checks import GrpcCall, Health, ItemsRead, Probe, Question, Role, TcpCheck
+from messages.checks import GrpcCall, Health, HttpUnlike, ItemsRead, Probe, Question, Role, TcpCheck
+from messages.expressions import ExpressionError
 from messages.identity import Identity
 from targets.command_check import check_command
 from targets.grpc_call import GrpcCaller
@@ -21,7 +22,7 @@ from targets.grpc_check import check_grpc
 from targets.grpc_reflection import CannotBeAsked
 from targets.http_check import check_http, open_session
 from targets.identity import is_alive
-from targets.items_read import read_items
+from targets.items_read import check_unlike, read_items
 from targets.metrics_check import Found, Scraped, scrape
 from targets.polling import until
 from targets.promql import query
@@ -77,11 +78,16 @@ class HealthProber:
                 del self._asking[health]
         return Sample(ok=not check, took=timedelta(seconds=time.monotonic() - begin), check=check, error=error)
 
-    def asking(self, question: Question, *, deadline: timedelta, shown: int) -> Ask:
-        """What asks this, each time it is called, over HTTP or gRPC; of a wrong answer so many characters are told."""
+    def asking(self, question: Question, *, deadline: timedelta, shown: int, exact: bool = False) -> Ask:
+        """What asks this, each time it is called, over HTTP or gRPC; of a wrong answer so many characters are told.
+
+        `exact`: a good answer on which `expect` cannot be evaluated is not taken for a bad one: nothing was asked.
+        """
         if isinstance(question, GrpcCall):
-            return partial(_asked, "grpc", partial(GrpcCaller(question).ask, deadline, shown=shown), deadline, shown)
-        return partial(_asked, "http", partial(check_http, self._opened, question, shown=shown), deadline, shown)
+            return partial(_asked, "grpc", partial(GrpcCaller(question).ask, deadline, shown=shown, exact=exact), deadline, shown)
+        if isinstance(question, HttpUnlike):
+            return partial(_asked, "http", partial(check_unlike, self._opened, question, shown=shown, exact=exact), deadline, shown)
+        return partial(_asked, "http", partial(check_http, self._opened, question, shown=shown, exact=exact), deadline, shown)
 
     async def role(self, role: Role, *, deadline: timedelta) -> str:
         """What the service says that its role is; empty when it does not say."""
@@ -163,7 +169,7 @@ async def _asked(name: str, look: Look, deadline: timedelta, shown: int) -> Samp
     begin, asked = time.monotonic(), True
     try:
         _, error = await _bounded(name, look, deadline)
-    except CannotBeAsked as why:
+    except (CannotBeAsked, ExpressionError) as why:
         error, asked = shortened(str(why), 100 + shown), False
     return Sample(not error, timedelta(seconds=time.monotonic() - begin), name if error else "", error, asked)
 

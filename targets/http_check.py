@@ -41,11 +41,15 @@ class Answer:
         return Bindings({"status": self.status, "body": text, "json": parsed, "headers": self.headers})
 
 
-async def check_http(session: aiohttp.ClientSession, check: HttpCheck, *, shown: int = SHOWN) -> str:
-    """What is wrong with the answer, with so many characters of it; empty when it is as expected. Of a long body the first 64 KiB count."""
+async def check_http(session: aiohttp.ClientSession, check: HttpCheck, *, shown: int = SHOWN, exact: bool = False) -> str:
+    """What is wrong with the answer, with so many characters of it; empty when it is as expected. Of a long body the first 64 KiB count.
+
+    Raises:
+        ExpressionError: `exact`, and of a good answer it cannot be said whether it is as expected.
+    """
     needs_body = shown > SHOWN or "body" in check.expect or "json" in check.expect
     answer = await get(session, check.url, most=MAX_BODY if needs_body else 0)
-    return answer if isinstance(answer, str) else judge(check.expect, answer.status, answer.body, answer.headers, shown=shown)
+    return answer if isinstance(answer, str) else judge(check.expect, answer, shown=shown, exact=exact)
 
 
 async def get(session: aiohttp.ClientSession, url: str, *, most: int) -> Answer | str:
@@ -67,16 +71,23 @@ async def sent(session: aiohttp.ClientSession, method: str, url: str, *, most: i
         return shortened(f"the request cannot be made: {error}")
 
 
-def judge(expect: str, status: int, body: bytes, headers: dict[str, str], *, shown: int = SHOWN) -> str:
-    """What is wrong with this answer, with so many characters of it; empty when `expect` holds."""
+def judge(expect: str, answer: Answer, *, shown: int = SHOWN, exact: bool = False) -> str:
+    """What is wrong with this answer, with so many characters of it; empty when `expect` holds.
+
+    Raises:
+        ExpressionError: `exact`, and of a good answer (2xx) that cannot be said.
+    """
     longest = 100 + shown
     try:
-        if compiled(expect).holds(Answer(status, body, headers).bindings(expect)):
+        if compiled(expect).holds(answer.bindings(expect)):
             return ""
     except (ExpressionError, OverflowError) as error:
-        return shortened(f"status {status}, {expect} cannot be evaluated: {error}", longest)
-    said = f" {shortened(body.decode(errors='replace'), shown)!r}" if body else ""
-    return shortened(f"status {status}{said}, expected {expect}", longest)
+        told = shortened(f"status {answer.status}, {expect} cannot be evaluated: {error}", longest)
+        if exact and 200 <= answer.status < 300:
+            raise ExpressionError(told) from error
+        return told
+    said = f" {shortened(answer.body.decode(errors='replace'), shown)!r}" if answer.body else ""
+    return shortened(f"status {answer.status}{said}, expected {expect}", longest)
 
 
 async def read_up_to(content: aiohttp.StreamReader, most: int) -> bytes:

@@ -6,10 +6,10 @@ from typing import Any
 
 import aiohttp
 
-from messages.checks import CommandItems, HttpItems, ItemsRead
+from messages.checks import CommandItems, HttpItems, HttpUnlike, ItemsRead
 from messages.expressions import Bindings, ExpressionError, compiled
 from targets.command_check import run
-from targets.http_check import get
+from targets.http_check import get, judge
 from targets.wording import no_answer, shortened
 
 MAX_ANSWER = 16 * 1024 * 1024
@@ -37,7 +37,7 @@ async def _asked(session: aiohttp.ClientSession, read: HttpItems) -> list[str] |
         return shortened(f"status {answer.status} {answer.body[:200].decode(errors='replace')!r}")
     if len(answer.body) > MAX_ANSWER:
         return f"the answer has more than {MAX_ANSWER} bytes"
-    return _items(read.items, answer.bindings(read.items))
+    return items_of(read.items, answer.bindings(read.items))
 
 
 async def _run(command: CommandItems, read: ItemsRead, environment: Mapping[str, str]) -> list[str] | str:
@@ -46,10 +46,30 @@ async def _run(command: CommandItems, read: ItemsRead, environment: Mapping[str,
         return output
     if output.code != 0:
         return shortened(f"code {output.code} {(output.stderr or output.stdout)[:200]!r}")
-    return _items(command.items, output.bindings)
+    return items_of(command.items, output.bindings)
 
 
-def _items(source: str, values: Bindings) -> list[str] | str:
+async def check_unlike(session: aiohttp.ClientSession, check: HttpUnlike, *, shown: int, exact: bool) -> str:
+    """What is wrong with the answer, or that it has nothing new; empty when it is as expected.
+
+    Raises:
+        ExpressionError: `exact`, and that cannot be said.
+    """
+    answer = await get(session, check.url, most=MAX_ANSWER + 1)
+    if isinstance(answer, str):
+        return answer
+    if wrong := judge(check.expect, answer, shown=shown, exact=exact):
+        return wrong
+    found = items_of(check.key, answer.bindings(check.key))
+    if isinstance(found, str) and exact:
+        raise ExpressionError(found)
+    if isinstance(found, str) or any(key not in check.known for key in found):
+        return found if isinstance(found, str) else ""
+    return shortened(f"nothing new: {', '.join(found) or 'nothing at all'}", 100 + shown)
+
+
+def items_of(source: str, values: Bindings) -> list[str] | str:
+    """The items that an expression gives, or why it gives none that can be used."""
     try:
         found = compiled(source).evaluate(values)
     except (ExpressionError, OverflowError) as error:

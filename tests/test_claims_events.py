@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from messages.claims import AnyClaim, AuditClaim, Claim, ContinuityClaim, EventClaim, History, Scope, ServiceEvent, Window
+from messages.claims import AnyClaim, AuditClaim, Claim, ContinuityClaim, EventClaim, FaultHistory, History, Scope, ServiceEvent, Window
 from messages.claims.claim import KEPT, REMEMBERED, Tally
 from messages.expressions import Bindings, ExpressionError
 from messages.observations import EventMatched, Match
@@ -176,6 +176,19 @@ def test_no_pass_is_given_while_a_moment_may_yet_end_the_window_before_the_match
     assert verdict(claim, history(early, (0, None))) is None
     assert verdict(claim, history(early, (0, 2.9))) is None
     assert verdict(claim, history(early, (0, 3.1))) == PASSED
+
+
+@pytest.mark.parametrize("words", [{"before": "crash.injected"}, {"during": "crash"}])
+def test_a_time_that_is_known_does_not_end_a_window_before_the_moment_that_is_not(words: dict[str, str]) -> None:
+    """`within` says an end at once. The moment may turn out to have come before the match all the same."""
+    crash = FaultHistory("crash", "engine", "kill")
+    for claim in (event(**words, within=timedelta(seconds=10)), audit("fill", **words, within=timedelta(seconds=10))):
+        early = replace(history(observed(claim, [Sent("fill", 3)], final=False)), faults={"crash": crash})
+        over = replace(early, matched=observed(claim, [Sent("fill", 3)]))
+
+        assert verdict(claim, early) is None
+        assert verdict(claim, replace(early, faults={"crash": replace(crash, injected=at(12), gone=at(12))})) == PASSED
+        assert verdict(claim, over) == PASSED
 
 
 def test_matches_after_an_end_that_came_to_be_known_later_break_no_never() -> None:

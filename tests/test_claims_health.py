@@ -31,6 +31,8 @@ def every_second(start: int, end: int) -> tuple[Sampled, ...]:
 
 FULL = every_second(-2, 12)
 SICK = sampled(*((n, n + 1) for n in range(-2, 12)), ok=0, failed=5)
+TORN = sampled((-1, 1), ok=5, failed=5)
+"""Across the window's opening: nobody knows which of the samples were the good ones."""
 
 
 def health(**words: Any) -> HealthClaim:
@@ -120,6 +122,7 @@ def test_who_is_excused_at_the_end_is_not_asked() -> None:
         pytest.param(seen(WAS_UP, samples=every_second(-9, -1)), GAP, id="healthy long before, not looked at since"),
         pytest.param(seen(WAS_UP, down_from(-1), samples=every_second(-9, 1)), GAP, id="might have been up while nobody looked"),
         pytest.param(seen(WAS_UP, samples=sampled((0, 2), ok=0, failed=5)), GAP, id="no good sample"),
+        pytest.param(seen(WAS_UP, down_from(0.5), samples=(*TORN, *SICK[3:])), FAILED, id="good samples only before the window"),
         pytest.param(seen(down_from(-1), up_from(4)), PASSED, id="in time"),
         pytest.param(seen(down_from(-1), up_from(5), window=(0, None)), PASSED, id="just in time"),
         pytest.param(seen(down_from(-1), window=(0, None)), PENDING, id="the run stands still, so nobody knows the end"),
@@ -140,6 +143,18 @@ def test_all_must_be_healthy_at_once() -> None:
     assert verdict(claim.judge(seen(down_from(-1), up_from(2), others={"t": other}))) == PASSED
     assert verdict(health(target=("s", "t"), never=True).judge(seen(down_from(-1), up_from(2), others={"t": other}))) == FAILED
     assert verdict(health(target=("s", "t"), never=True).judge(seen(down_from(-1), up_from(4), others={"t": other}))) == PASSED
+
+
+def test_good_samples_of_a_later_part_of_their_span_do_not_make_all_healthy_at_once_before() -> None:
+    """Who had just died is up by the last that was seen of it. When it was back, the other was away."""
+    torn = (*sampled((0, 3), ok=2, failed=13), *every_second(3, 12))
+    other = ServiceHistory((up_from(-1), down_from(2)), (*every_second(-2, 2), *SICK[4:]))
+    claim = health(target=("s", "t"), within=timedelta(seconds=5))
+
+    assert verdict(claim.judge(seen(WAS_UP, down_from(0.2), up_from(2.5), samples=torn, others={"t": other}))) == FAILED
+    found = health(within=timedelta(seconds=5)).judge(seen(WAS_UP, down_from(0.2), up_from(2.5), samples=torn))
+    assert found is not None
+    assert found.measured == {"took": timedelta(seconds=2.5)}
 
 
 def test_one_late_sample_of_another_service_keeps_a_pass_waiting() -> None:

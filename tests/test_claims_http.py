@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from messages.claims import History, HttpClaim, Judgement, Sampled, Scope, ServiceHistory, Transition, Window
+from messages.claims import FaultHistory, History, HttpClaim, Judgement, Sampled, Scope, ServiceHistory, Transition, Window
+from messages.measurements import KeysListed
 from messages.verdicts import Reason, Verdict
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -112,6 +113,89 @@ def test_the_end_decides_whatever_was_before() -> None:
 
 def test_good_answers_count_for_never_though_their_change_was_said_after_the_end() -> None:
     assert verdict(http(never=True).judge(seen(changed(10.05, ok=True), samples=(*asked(0, 9, ok=0, failed=2), *asked(9, 10))))) == FAILED
+
+
+@pytest.mark.parametrize("how", [{"within": "10s"}, {"throughout": True}, {"never": True}])
+def test_of_answers_that_were_summed_up_across_the_windows_end_nobody_knows_whether_they_came_in_it(how: dict[str, Any]) -> None:
+    """The end became known late. What would decide may have come after it."""
+    bad = "throughout" in how
+    calm, torn = (asked(0, 9), asked(9, 11, ok=2, failed=2)) if bad else (asked(0, 9, ok=0, failed=2), asked(9, 11, ok=2, failed=2))
+    late = seen(changed(0.1, ok=bad), changed(10.5, ok=not bad), samples=(*calm, *torn[:1]), window=(0, 9.5))
+    found = http(**how).judge(late)
+
+    assert verdict(found) == GAP
+    assert verdict(
+        http(**how).judge(replace(late, answers=seen(changed(0.1, ok=bad), samples=calm).answers, window=Window(at(0), at(9))))
+    ) == (FAILED if "within" in how else PASSED)
+
+
+def test_the_same_second_told_by_two_observers_counts_once() -> None:
+    found = http(throughout=True).judge(replace(GOOD, answers=ServiceHistory(GOOD.answers.transitions, (*asked(0, 10), *asked(9, 10)))))
+
+    assert found is not None
+    assert found.measured == {"answers": 20}
+
+
+NEWS: dict[str, Any] = {"unlike": "calm", "key": "json.map(a, a.alert_id)", "within": "10s"}
+
+
+def listed(start: float = -9.9, end: float = -0.3, **words: Any) -> KeysListed:
+    return KeysListed(assertion="a", start=at(start), end=at(end), **{"answers": 19, "keys": ("alert_001",), **words})
+
+
+def compared(found: KeysListed | None, **words: Any) -> History:
+    """`calm` was from -10 to 0 s. In the window there was something new."""
+    evidence = None if found is None else "observer.a.keys.listed.0"
+    phases = {"calm": Window(at(-10), at(0))}
+    return replace(GOOD, **{"phases": phases, "listed": found, "listed_evidence": evidence, **words})
+
+
+@pytest.mark.parametrize(
+    ("past", "expected"),
+    [
+        pytest.param(compared(None), GAP, id="nobody asked before"),
+        pytest.param(compared(listed(answers=0, keys=())), NO_SAMPLES, id="no answer before"),
+        pytest.param(compared(listed(start=-5)), GAP, id="asked from the middle on"),
+        pytest.param(compared(listed(end=-5)), GAP, id="asked to the middle"),
+        pytest.param(compared(listed(beyond=1)), (Verdict.INCONCLUSIVE, Reason.JUDGE_ERROR), id="more than can be kept"),
+        pytest.param(compared(listed(), phases={}), (Verdict.INCONCLUSIVE, Reason.PHASE_CUT), id="no such phase"),
+        pytest.param(compared(listed(), phases={"calm": Window(at(-10), at(5))}), (Verdict.INCONCLUSIVE, Reason.PHASE_CUT), id="not over"),
+        pytest.param(
+            compared(listed(), faults={"slow": FaultHistory("slow", "s", "pause", armed=at(-3))}),
+            (Verdict.INCONCLUSIVE, Reason.PRECONDITION),
+            id="disturbed before",
+        ),
+        pytest.param(compared(listed(), answers=ServiceHistory()), NO_SAMPLES, id="nobody asked in the window"),
+        pytest.param(compared(listed(), answers=BAD.answers), FAILED, id="nothing new"),
+        pytest.param(compared(listed()), PASSED, id="something new"),
+        pytest.param(compared(listed(keys=())), PASSED, id="there was nothing before"),
+    ],
+)
+def test_an_answer_has_something_new_only_if_what_was_there_before_is_known(past: History, expected: object) -> None:
+    found = http(**NEWS).judge(past)
+
+    assert verdict(found) == expected
+    assert found is not None
+    assert found.verdict is not Verdict.PASSED or "observer.a.keys.listed.0" in found.evidence
+
+
+def test_what_is_new_waits_for_the_windows_end_as_long_as_nobody_knows_what_was_there() -> None:
+    assert http(**NEWS).judge(compared(None, probes_until=at(9))) is None
+    assert verdict(http(**NEWS).judge(compared(listed(), probes_until=at(1)))) == PASSED
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        ({"unlike": "calm"}, ()),
+        ({"key": "json"}, ()),
+        ({"unlike": "later", "key": "json"}, ("unlike",)),
+        ({"unlike": "calm", "key": "event.id"}, ("key",)),
+        ({"unlike": "calm", "key": "json["}, ("key",)),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_is_told_with_its_place(words: dict[str, str], path: tuple[str, ...]) -> None:
+    assert [problem.path for problem in http(**words).problems(Scope({}, {}, "chaos", ("calm",)))] == [path]
 
 
 def test_what_is_wrong_in_a_document_is_named() -> None:

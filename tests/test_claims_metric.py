@@ -131,6 +131,15 @@ def test_a_series_that_appears_counts_from_nothing_and_one_that_is_no_number_doe
     assert verdict(metric(of="increase", equals=4).judge(seen(scrape(10), *counting(11, 1, 2, 4, 4)))) == PASSED
 
 
+def test_a_constant_counter_that_was_away_for_a_scrape_has_not_grown() -> None:
+    away = (scrape(10, 100), scrape(11, 100), scrape(12), scrape(13, 100), scrape(14, 100))
+    lost = (scrape(10, 100), scrape(11, 100), scrape(12, float("nan")), scrape(13, 100), scrape(14, 100))
+
+    assert verdict(metric(of="increase", at_least=1).judge(seen(*away))) == FAILED
+    assert verdict(metric(of="increase", at_least=1).judge(seen(*lost))) == FAILED
+    assert verdict(metric(of="increase", at_least=3).judge(seen(*away[:3], scrape(13, 2), scrape(14, 3)))) == PASSED, "it began anew"
+
+
 def test_the_same_scrape_told_twice_counts_once_and_order_does_not_matter() -> None:
     late = (scrape(14, 9), *counting(10, 5, 6, 7, 8), scrape(12, 7))
 

@@ -7,10 +7,11 @@ import pytest
 
 from messages.histogram import Histogram
 from messages.judgements import AssertionJudged
+from messages.run_events import AssertionOpened, RunAccepted
 from messages.verdicts import Verdict
 from runs.comparing import AssertionPair, Comparison, compare
 from runs.report import ReportFold
-from tests.recorded import BAD, GOOD, MS, RUN, Course, Line, run
+from tests.recorded import BAD, GOOD, MS, RUN, Course, Line, lined, observed, recorded, run
 
 
 def fold(lines: list[Line]) -> ReportFold:
@@ -133,6 +134,23 @@ def test_what_was_never_tested_in_the_second_is_told_as_worse() -> None:
     assert pair(found, "no-breach").second == "not_reached"
     assert pair(found, "up").second == "not_judged"
     assert found.is_worse, "what was proven is no longer"
+
+
+def test_a_rehearsal_is_no_worse_for_claims_that_need_their_fault() -> None:
+    lines = lined(observed(BAD["too few"]))
+    for index, line in enumerate(lines):
+        if isinstance(line.event, RunAccepted):
+            lines[index] = replace(line, event=line.event.model_copy(update={"rehearsal": True}))
+        elif isinstance(line.event, AssertionOpened) and line.entity == "fills":
+            needy = line.event.claim.model_copy(update={"without_fault": "fails"})
+            lines[index] = replace(line, event=line.event.model_copy(update={"claim": needy}))
+
+    found = compare(fold(run(GOOD)), fold(recorded(lines)))
+
+    assert found is not None
+    assert (pair(found, "fills").second, pair(found, "fills").change) == ("needs_fault", "same")
+    assert (pair(found, "back").second, pair(found, "back").change) == ("control", "same")
+    assert not found.is_worse
 
 
 def test_a_run_that_is_not_over_is_not_compared() -> None:

@@ -29,7 +29,7 @@ from messages.events import Recorded, RunEvent
 from messages.fault_events import WorkloadStarted
 from messages.identity import Identity
 from messages.judgements import AssertionJudged
-from messages.measurements import AnswerSeen, MetricSampled
+from messages.measurements import AnswerSeen, KeysListed, MetricSampled
 from messages.observations import ObservedUntil, OperationsSeen, ProbeSummary, RoleSeen, StreamGap
 from messages.run_events import AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunStarted, ServicesReleaseRequested
 from messages.scenario import Scenario
@@ -283,6 +283,57 @@ async def test_two_hundred_samples_a_second_over_a_few_probes_are_all_sent(stage
 def whole(summary: ProbeSummary, since: datetime) -> bool:
     """Whether it is of a second of which all was sent: there may be none while the machine has too much else to do."""
     return summary.start >= since and summary.end - summary.start > timedelta(seconds=0.9) and summary.missed == 0
+
+
+def news(server: Server) -> HttpClaim:
+    words = {"every": "40ms", "within": "2s", "unlike": "baseline", "key": "json.map(a, a.alert_id)"}
+    return HttpClaim.model_validate({"id": "a", "type": "http", "url": server.url, **words})
+
+
+@pytest.mark.parametrize("new", [False, True])
+async def test_an_alert_that_is_always_there_is_nothing_new_and_another_one_is(stage: Stage, http: Server, new: object) -> None:
+    """Its id counts, not its time: the risk monitor says of its one alert that it is from now, at each call."""
+    http.body, claim = '[{"alert_id": "alert_001", "timestamp": 1}]', news(http)
+    async with stage.observer():
+        await stage.begin(claim)
+        began = await stage.start("baseline")
+        await stage.looked(began + timedelta(milliseconds=200))
+        await stage.finish("baseline")
+        await stage.until(KeysListed)
+        opens = await stage.start()
+        await stage.open(claim, opens)
+        await stage.until(AnswerSeen, lambda line: not line.event.ok)
+        http.body = f'[{{"alert_id": "{"alert_002" if new else "alert_001"}", "timestamp": 2}}]'
+        if new:
+            await stage.until(AnswerSeen, lambda line: line.event.ok)
+        await stage.looked(opens + timedelta(seconds=2))
+
+    (listed,) = stage.found(KeysListed)
+    judged = claim.judge(stage.history(claim))
+    assert listed.event.keys == ("alert_001",)
+    assert judged is not None
+    assert judged.verdict is (Verdict.PASSED if new else Verdict.FAILED), judged
+    assert stage.found(AnswerSeen)[0].event.got == "nothing new: alert_001"
+
+
+async def test_an_expression_that_fits_no_answer_shows_no_absence(stage: Stage, http: Server) -> None:
+    """The alerts have no field that is called so. That none has this value proves nothing."""
+    http.body, claim = (
+        '[{"alert_id": "alert_001"}]',
+        asking(http, throughout=False, never=True, expect="json.exists(a, a.kind == 'breach')"),
+    )
+    async with stage.observer():
+        await stage.begin(claim)
+        opens = await stage.start()
+        await stage.open(claim, opens)
+        await stage.until(AnswerSeen)
+        closes = await stage.finish()
+        await stage.looked(closes)
+
+    judged = claim.judge(stage.history(claim))
+    assert judged is not None
+    assert (judged.verdict, judged.reason) == (Verdict.INCONCLUSIVE, Reason.JUDGE_ERROR)
+    assert "cannot be evaluated" in judged.message
 
 
 def asking(server: Server, **words: Any) -> HttpClaim:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from actors.observer.counting import Counting
 from actors.observer.evidence import packed
-from actors.observer.matching import Counted, Followed, Instants, Matching, Reached
+from actors.observer.matching import Counted, Followed, Instants, Matching, Reached, reference_of
 from actors.observer.summaries import Sampled, Summaries
 from actors.observer.transitions import Transitions
-from messages.claims import AuditClaim, ContinuityClaim, EventClaim, ServiceEvent, Window
+from messages.claims import AuditClaim, ContinuityClaim, EventClaim, LatencyClaim, ServiceEvent, Window
+from messages.claims.latency import DurationMatcher, EventDurations
 from messages.expressions import Bindings
 from messages.observations import EventMatched
 from targets.ticks import Tick
@@ -298,6 +299,19 @@ def test_events_of_two_streams_that_come_out_of_order_are_counted_in_order() -> 
         count(matches, 0)
 
     assert [m.at for m in count(matches, 0).tally.kept] == [at(1), at(2), at(3)]
+
+
+def test_a_duration_that_is_told_twice_counts_once_also_in_the_phase_that_is_compared_with() -> None:
+    told = EventDurations(where="event.type == 'order.filled'", value="event.data.took", unit="ms")
+    slow = LatencyClaim(id="a", type="latency", event=told, percentile=50, at_most="2x", compare="calm")
+    matches = Followed("a", slow, None, DurationMatcher(told))
+    for seconds, name in ((1, "one"), (2, "one"), (3, "other")):
+        matches.see(event(seconds, name=name, took=20))
+
+    found = reference_of(matches, {"calm": Window(at(0), at(10))})
+
+    assert found is not None
+    assert found.count == 2
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(0, 50), st.integers(0, 50))

@@ -65,6 +65,18 @@ async def test_an_answer_is_json_with_the_names_of_the_proto_file(prober: Health
     assert [(question.item, question.unit_price.value) for question in shop.asked] == [("tea", 1.5)]
 
 
+async def test_a_response_that_an_expression_does_not_fit_is_no_bad_answer_to_who_wants_to_know_exactly(prober: HealthProber) -> None:
+    shop = Shop()
+    async with serving(shop.handler(), mirrored(shop)) as address:
+        question = call(address, "response.shelf == 4")
+        sample = await prober.asking(question, deadline=SOON, shown=200, exact=True)()
+        shop.status = (grpc.StatusCode.NOT_FOUND, "no tea")
+        other = await prober.asking(question, deadline=SOON, shown=200, exact=True)()
+
+    assert (sample.ok, sample.asked, sample.error) == (False, False, "OK, response.shelf == 4 cannot be evaluated: there is no 'shelf'")
+    assert (other.ok, other.asked) == (False, True), "without a response it surely has no such field"
+
+
 async def test_the_status_of_a_call_is_an_answer_like_any_other(prober: HealthProber) -> None:
     shop = Shop()
     shop.status = (grpc.StatusCode.NOT_FOUND, "NO_SHELF: there is no tea, connection refused")

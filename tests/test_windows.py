@@ -75,6 +75,9 @@ RECOVERED: list[tuple[float, RunEvent]] = [
         ({"after": "f.effective", "within": timedelta(seconds=1)}, 6, 14, 15),
         ({"before": "f.injected"}, 6, 10, 13),
         ({"before": "f.injected", "within": timedelta(seconds=1)}, 6, 10, 11),
+        ({"during": "f", "within": timedelta(seconds=1)}, 6, 14, 15),
+        ({"during": "f", "within": timedelta(seconds=3)}, 6, 14, 16),
+        ({"during": "f", "within": timedelta(seconds=3)}, 5, 14, 17),
     ],
 )
 def test_a_claim_of_a_phase_has_the_phase_as_its_window_narrowed_by_its_words(

@@ -19,7 +19,7 @@ from bus.objects import ObjectStore
 from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.correlations import AuditCorrelated, FaultCorrelated
 from messages.events import RunEvent
-from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -52,6 +52,7 @@ class Observer(Actor[ObserverView]):
         OperationsSeen,
         MetricSampled,
         LogMatched,
+        KeysListed,
         SetRead,
         EventMatched,
         EventCounted,

@@ -9,7 +9,7 @@ from operator import itemgetter
 from sys import intern
 
 from messages.claims import Claim, LatencyClaim, Matcher, ServiceEvent, Tally, Window
-from messages.claims.latency import durations
+from messages.claims.latency import DurationTally
 from messages.expressions import ExpressionError
 from messages.histogram import Histogram
 from messages.observations import EventMatched, Match
@@ -239,7 +239,10 @@ def reference_of(followed: Followed, phases: Mapping[str, Window]) -> Histogram 
     phase = phases.get(followed.claim.compare or "") if isinstance(followed.claim, LatencyClaim) else None
     if phase is None or phase.opens is None or phase.closes is None:
         return None
-    return durations(row[5] for row in followed.between(phase.opens, phase.closes))
+    tally = DurationTally()
+    for row in followed.between(phase.opens, phase.closes):
+        tally.see(as_match(row))
+    return tally.values
 
 
 def as_match(row: Row) -> Match:

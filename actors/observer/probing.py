@@ -76,6 +76,7 @@ def probe_of(name: str, probe: checks.Probe, prober: HealthProber, since: dateti
     return Sampling(name, lambda: prober.check(probe), every, probe.deadline, since, keeps_latency=True)
 
 
-def asking_of(name: str, claim: AnsweredClaim, prober: HealthProber, since: datetime) -> Sampling:
+def asking_of(name: str, claim: AnsweredClaim, prober: HealthProber, since: datetime, question: checks.Question) -> Sampling:
     """How a claim asks by itself."""
-    return Sampling(name, prober.asking(claim.question, deadline=claim.deadline, shown=SHOWN), claim.every, claim.deadline, since)
+    ask = prober.asking(question, deadline=claim.deadline, shown=SHOWN, exact=claim.never)
+    return Sampling(name, ask, claim.every, claim.deadline, since)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from actors.observer.health import News
+from actors.observer.listing import Listing
 from actors.observer.log_tailing import LogTailing
 from actors.observer.probing import Sampled, asking_of, probe_of
 from actors.observer.roles import Asking
@@ -17,7 +18,7 @@ from actors.observer.view import ObserverView
 from actors.observer.watermarks import edges, ends
 from bus.actor import Decision, Run
 from bus.cancelling import end
-from messages.claims import AnsweredClaim, Claim, LogClaim, MetricClaim, RoleClaim, SetClaim, Window
+from messages.claims import AnsweredClaim, Claim, HttpClaim, LogClaim, MetricClaim, RoleClaim, SetClaim, Window
 from runs.state import RunState
 from runs.windows import window_of
 from targets.health import HealthProber
@@ -158,14 +159,15 @@ class Sources:
         state, now = self._run.view.state, self._run.now()
         opened = state.assertions.get(name)
         judged = opened is not None and opened.verdict is not None
-        compared = state.stages.get(claim.compare or "") if isinstance(claim, MetricClaim) else None
+        earlier = claim.compare if isinstance(claim, MetricClaim) else claim.unlike if isinstance(claim, HttpClaim) else None
+        compared = state.stages.get(earlier or "")
         windows = [window_of(state, claim, phase)] + ([Window(compared.started, compared.finished)] if compared else [])
         for part, window in enumerate(windows):
             key, live = f"{name}/{part}", self._live.get(f"{name}/{part}")
             if live is not None:
                 live.ends = min(live.ends or live.until, live.until) if judged else window.closes
             elif window.opens is not None and not judged and (window.closes is None or window.closes > now):
-                source = self._source(name, claim, window.opens)
+                source = self._earlier(name, claim, window.opens) if part else self._source(name, claim, window.opens)
                 if source is not None:
                     self._begin(key, source)
 
@@ -193,9 +195,21 @@ class Sources:
             self._read.add(name)
             self._begin(f"{name}/set", SetReading(claim, workload.output, self._run, self._prober, self._news))
 
+    def _earlier(self, name: str, claim: Claim, since: datetime) -> Source | None:
+        """What looks in the phase that a claim is compared with."""
+        if isinstance(claim, HttpClaim):
+            return Listing(claim, self._run, self._prober, self._news) if name not in self._run.view.listed else None
+        return self._source(name, claim, since)
+
     def _source(self, name: str, claim: Claim, since: datetime) -> Source | None:
+        if isinstance(claim, HttpClaim) and claim.unlike is not None:
+            listed = self._run.view.listed.get(name)
+            if listed is None:
+                return None
+            question = claim.question_unlike(listed.keys)
+            return Sampled(asking_of(name, claim, self._prober, since, question), self._run, self._news)
         if isinstance(claim, AnsweredClaim):
-            return Sampled(asking_of(name, claim, self._prober, since), self._run, self._news)
+            return Sampled(asking_of(name, claim, self._prober, since, claim.question), self._run, self._news)
         if isinstance(claim, MetricClaim):
             look = looking_of(claim, self._run.view.state.system.spec, self._prober)
             return Scraping(name, claim, look, self._run, self._news) if look is not None else None

@@ -5,7 +5,7 @@ from datetime import datetime
 from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.correlations import AuditCorrelated
 from messages.events import Recorded, RunEvent
-from messages.measurements import AnswerSeen, LogMatched, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, SetRead
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -43,6 +43,8 @@ class ObserverView:
         """The newest of each workload."""
         self.logged: dict[str, LogMatched] = {}
         """The newest of each log claim."""
+        self.listed: dict[str, KeysListed] = {}
+        """What the http claims that compare are to be unlike."""
         self.read: set[str] = set()
         """The set claims for which it was read what is there."""
         self.audited: AuditCorrelated | None = None
@@ -104,6 +106,8 @@ class ObserverView:
                 self.matched[event.assertion] = event
             case LogMatched():
                 self.logged[event.assertion] = event
+            case KeysListed():
+                self.listed[event.assertion] = event
             case SetRead():
                 self.read.add(event.assertion)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from messages.checks import Question
 from messages.claims.claim import Claim, Problem, Scope
-from messages.claims.history import History, Judgement, Transition, failed, inconclusive, passed
+from messages.claims.history import History, Judgement, Sampled, Transition, failed, inconclusive, passed
 from messages.values import Duration, brief, format_duration
 from messages.verdicts import Reason
 
@@ -60,23 +60,43 @@ class AnsweredClaim(Claim):
         evidence = [t.evidence for t in answers.transitions if t.at < closes][-1:] + [s.evidence for s in asked[-1:]]
         if not asked:
             return inconclusive(Reason.NO_SAMPLES, f"{self.asked} was not asked in the window", *evidence)
-        good, count = sum(s.ok for s in asked), sum(s.ok + s.failed for s in asked)
-        if not good and (unasked := self._unasked(history, closes)) is not None:
+        if not any(s.ok for s in asked) and (unasked := self._unasked(history, closes)) is not None:
             return unasked
         allowed = max(history.max_gap, 2 * self.every)
         start = max(opens, closes - allowed - self.every) if self._ends_open else opens
         if answers.unsampled(start, closes) > allowed:
             told = f"{self.asked} was not asked for more than {format_duration(allowed)} of the window"
             return inconclusive(Reason.GAP, told, *evidence)
-        got = next((t.error or "" for t in reversed(answers.transitions) if not t.up and t.at < closes), "nothing")
-        told = f"{good} of {count} answers were as expected"
-        if not self._ends_open:
-            wanted = good == count if self.throughout else not good if self.never else good > 0
-            return passed(told, *evidence, answers=count) if wanted else failed(f"{told}; there was {got}", *evidence, answers=count)
-        last = next((t.up for t in reversed(answers.transitions) if t.seen <= closes), None)
+        judge = self._judge_end if self._ends_open else self._judge_counts
+        return judge(history, opens, closes, tuple(evidence))
+
+    def _judge_end(self, history: History, opens: datetime, closes: datetime, evidence: tuple[str, ...]) -> Judgement:
+        last = next((t.up for t in reversed(history.answers.transitions) if t.seen <= closes), None)
         if last is None:
             return inconclusive(Reason.NO_SAMPLES, f"nothing is known of {self.asked} at the window's end", *evidence)
-        return passed("answered as expected at the end", *evidence) if last else failed(f"at the end: {got}", *evidence, answers=count)
+        if last:
+            return passed("answered as expected at the end", *evidence)
+        count = sum(s.ok + s.failed for s in history.answers.whole(opens, closes))
+        return failed(f"at the end: {_got(history, closes)}", *evidence, answers=count)
+
+    def _judge_counts(self, history: History, opens: datetime, closes: datetime, evidence: tuple[str, ...]) -> Judgement:
+        """Of answers that were summed up across the window's edge nobody knows whether they came in it."""
+        whole, answers = history.answers.whole(opens, closes), history.answers.within(opens, closes)
+        good, count = sum(s.ok for s in whole), sum(s.ok + s.failed for s in whole)
+        told = f"{good} of {count} answers were as expected"
+        if any(self._decides(s) for s in whole):
+            holds = self.within is not None
+        elif any(self._decides(s) for s in answers if s.start < opens or s.end > closes):
+            return inconclusive(Reason.GAP, f"{told}; of others nobody can say whether they came in the window", *evidence)
+        else:
+            holds = self.within is None
+        if holds:
+            return passed(told, *evidence, answers=count)
+        return failed(f"{told}; there was {_got(history, closes)}", *evidence, answers=count)
+
+    def _decides(self, span: Sampled) -> bool:
+        """Whether one of its answers settles the claim, for or against it."""
+        return (span.failed if self.throughout else span.ok) > 0
 
     def _unasked(self, history: History, closes: datetime) -> Judgement | None:
         """Why no answer says anything of the service: nothing could be asked. Of what must never come, each time must be known."""
@@ -116,6 +136,11 @@ def _inside(history: History, opens: datetime, closes: datetime | None) -> Itera
 def _first(history: History, opens: datetime, closes: datetime | None, *, up: bool) -> Transition | None:
     """The first answer in the window that was good, or bad."""
     return next((t for t in _inside(history, opens, closes) if t.up is up), None)
+
+
+def _got(history: History, closes: datetime) -> str:
+    """The last answer in the window that was not as expected."""
+    return next((t.error or "" for t in reversed(history.answers.transitions) if not t.up and t.at < closes), "nothing")
 
 
 def _after(change: Transition, opens: datetime) -> str:

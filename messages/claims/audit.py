@@ -44,7 +44,8 @@ class AuditClaim(Claim):
         evidence = history.matched_evidence or ""
         steps = seen.kept
         found_all = tuple(s.type for s in steps) == self.sequence
-        if found_all and self.may_pass_early(history) and history.surely_within(steps[-1]):
+        sure = self.may_pass_early(history) or history.events_complete
+        if found_all and sure and history.surely_within(steps[-1]):
             told = ", ".join(f"{s.type} after {brief(s.at - opens)}" for s in steps)
             return passed(f"{self.target}: {told}", evidence, steps=len(steps), took=max(steps[-1].at - opens, timedelta()))
         if not history.events_complete:

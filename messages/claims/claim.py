@@ -225,7 +225,10 @@ class Claim(Document):
 
     def may_pass_early(self, history: History) -> bool:
         """Whether a pass may be said before the window's end: not while the moment of a fault may yet turn out to have ended it."""
-        return history.window.closes is not None or (self.before is None and self.during is None)
+        ends = [*([self.before] if self.before else []), *([f"{self.during}.gone"] if self.during else [])]
+        if self.within is None:
+            return history.window.closes is not None or not ends
+        return all(_has_come(history, reference) for reference in ends)
 
     def summary(self) -> str:
         """The claim in a few words."""
@@ -241,6 +244,13 @@ class Claim(Document):
             yield Problem((), "`within`, `throughout` and `never` exclude each other", "keep one of them")
         if self.grace and not self.follows_events:
             yield Problem(("grace",), f"a claim of type {self.type} waits for no events, so it has no grace", "take it out")
+
+
+def _has_come(history: History, reference: str) -> bool:
+    """Whether it is known when this moment of a fault was."""
+    name, _, moment = reference.partition(".")
+    fault = history.faults.get(name)
+    return fault is not None and getattr(fault, moment or "requested") is not None
 
 
 def _reference_problems(word: str, reference: str, scope: Scope) -> Iterator[Problem]:

@@ -119,6 +119,16 @@ def reference_of(compare: str, history: History) -> Window | Judgement:
     return before
 
 
+def unlike_problems(unlike: str | None, key: str | None, example: str, scope: Scope) -> Iterator[Problem]:
+    """What is wrong with `unlike` and `key`: one is there without the other, or the phase does not exist or is not over by then."""
+    if (key is None) != (unlike is None):
+        missing, right = ("key", f"key: {example}") if key is None else ("unlike", "unlike: and the name of an earlier phase")
+        yield Problem((), f"`unlike` and `key` belong together, and there is no `{missing}`", f"add {right}")
+    if unlike is not None and scope.earlier is not None and unlike not in scope.earlier:
+        what = f"{unlike!r} is no phase that is over before the claim's window opens"
+        yield Problem(("unlike",), what, nearest(unlike, scope.earlier))
+
+
 def comparison_problems(compare: str | None, limits: dict[str, Limit], scope: Scope) -> Iterator[Problem]:
     """What is wrong with a comparison: the phase does not exist or is not over by then, a limit needs one or does without."""
     for key, limit in limits.items():

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from messages.claims.claim import Claim, Matcher, Problem, Scope, nearest
+from messages.claims.claim import Matcher, Problem, Scope, nearest
+from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.observations import EventMatched, Match
 from messages.rules import Share
@@ -13,12 +14,13 @@ from messages.values import Token
 from messages.verdicts import Reason
 
 
-class CorrelationClaim(Claim):
+class CorrelationClaim(CountedClaim):
     """Events are linked to what they followed from: at least `at_least` (1 by default), at most `at_most`, or `never`. Or, with
     `unexplained`, at most so many events, silences and irregularities are left that nothing explains.
     """
 
     FIGURES = {"count": "count"}
+    COUNTED = "a link"
 
     type: Literal["correlation"]
     rule: Token | None = None
@@ -27,8 +29,6 @@ class CorrelationClaim(Claim):
     """Only what goes back to this fault."""
     confidence: Share | None = None
     """Only links that are at least so sure, all the way from the root; by default whatever their rule takes for sure enough."""
-    at_least: int | None = Field(default=None, ge=0)
-    at_most: int | None = Field(default=None, ge=0)
     unexplained: int | None = Field(default=None, ge=0)
     """How much may be left unexplained; nothing else is counted then."""
 
@@ -37,20 +37,12 @@ class CorrelationClaim(Claim):
         return True
 
     @property
-    def asks_for_something(self) -> bool:
-        return self.fewest > 0
-
-    @property
     def fewest(self) -> int:
-        """How many links there must be."""
-        if self.at_least is not None:
-            return self.at_least
-        return 0 if self.never or self.at_most is not None or self.unexplained is not None else 1
+        return 0 if self.unexplained is not None else super().fewest
 
     @property
     def most(self) -> int | None:
-        """How many links, or unexplained things, there may be."""
-        return self.unexplained if self.unexplained is not None else 0 if self.never else self.at_most
+        return self.unexplained if self.unexplained is not None else super().most
 
     def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher | None:
         """None: no single event tells it."""
@@ -99,9 +91,8 @@ class CorrelationClaim(Claim):
             return self.description
         if self.unexplained is not None:
             return f"nothing is left unexplained{f' but {self.unexplained}' if self.unexplained else ''}"
-        amount = "none" if self.most == 0 else f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
         by, to = f" by {self.rule}" if self.rule is not None else "", f" from {self.fault}" if self.fault is not None else ""
-        return f"events follow{to}{by} ({amount})"
+        return f"events follow{to}{by} ({self.amount})"
 
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
@@ -109,17 +100,10 @@ class CorrelationClaim(Claim):
             yield Problem(("rule",), f"the system has no correlation rule {self.rule!r}", nearest(self.rule, scope.rules))
         if self.fault is not None and self.fault not in scope.faults:
             yield Problem(("fault",), f"{self.fault!r} is no fault of this scenario", nearest(self.fault, scope.faults))
-        if self.throughout:
-            yield Problem(("throughout",), "links cannot hold throughout", "use at_least, at_most, never or unexplained")
         others = [name for name in ("rule", "fault", "confidence", "at_least", "at_most") if getattr(self, name) is not None]
         if self.unexplained is not None and (others or self.never):
             yield Problem(("unexplained",), f"`unexplained` excludes {(others or ['never'])[0]}", "make two claims of it")
-        if self.never and (self.at_least or self.at_most):
-            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
-        if self.at_least == 0 and self.most is None:
-            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
+        yield from self.amount_problems()
 
 
 def _named(matches: tuple[Match, ...]) -> str:

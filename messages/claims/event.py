@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from pydantic import Field
-
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems, nearest
-from messages.claims.comparing import reference_of
+from messages.claims.claim import Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
+from messages.claims.comparing import reference_of, unlike_problems
+from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.claims.keys import key_of
 from messages.expressions import compiled, event_types
@@ -15,16 +14,15 @@ from messages.values import Token
 from messages.verdicts import Reason
 
 
-class EventClaim(Claim):
+class EventClaim(CountedClaim):
     """Events for which `where` is true come: at least `at_least` (1 by default), at most `at_most`, or `never`."""
 
     FIGURES = {"count": "count"}
+    COUNTED = "an event"
 
     type: Literal["event"]
     where: str
     """CEL over `event`, a CloudEvent: `event.type`, `event.source`, `event.id`, `event.data`, …"""
-    at_least: int | None = Field(default=None, ge=0)
-    at_most: int | None = Field(default=None, ge=0)
     unlike: Token | None = None
     """An earlier phase without faults: only what is new since then counts, each `key` once. What always says the same proves nothing."""
     key: str | None = None
@@ -33,22 +31,6 @@ class EventClaim(Claim):
     @property
     def follows_events(self) -> bool:
         return True
-
-    @property
-    def asks_for_something(self) -> bool:
-        return self.fewest > 0
-
-    @property
-    def fewest(self) -> int:
-        """How many there must be."""
-        if self.at_least is not None:
-            return self.at_least
-        return 0 if self.never or self.at_most is not None else 1
-
-    @property
-    def most(self) -> int | None:
-        """How many there may be."""
-        return 0 if self.never else self.at_most
 
     def matcher(self, services: Mapping[str, frozenset[str]]) -> Matcher:
         del services
@@ -107,33 +89,15 @@ class EventClaim(Claim):
     def summary(self) -> str:
         if self.description:
             return self.description
-        amount = "never" if self.most == 0 else f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
-        return f"{self.where} ({amount}{f', unlike in {self.unlike}' if self.unlike is not None else ''})"
+        return f"{self.where} ({self.amount}{f', unlike in {self.unlike}' if self.unlike is not None else ''})"
 
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
         yield from expression_problems("where", self.where)
-        yield from self._comparison_problems(scope)
-        if self.throughout:
-            yield Problem(("throughout",), "an event cannot hold throughout", "use at_least, at_most or never")
-        if self.never and (self.at_least or self.at_most):
-            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
-        if self.at_least == 0 and self.most is None:
-            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
-
-    def _comparison_problems(self, scope: Scope) -> Iterator[Problem]:
+        yield from unlike_problems(self.unlike, self.key, "event.data.alert_id", scope)
         if self.key is not None:
             yield from expression_problems("key", self.key)
-        if (self.key is None) != (self.unlike is None):
-            missing, right = (
-                ("key", "key: event.data.alert_id") if self.key is None else ("unlike", "unlike: and the name of an earlier phase")
-            )
-            yield Problem((), f"`unlike` and `key` belong together, and there is no `{missing}`", f"add {right}")
-        if self.unlike is not None and scope.earlier is not None and self.unlike not in scope.earlier:
-            what = f"{self.unlike!r} is no phase that is over before the claim's window opens"
-            yield Problem(("unlike",), what, nearest(self.unlike, scope.earlier))
+        yield from self.amount_problems()
 
 
 class WhereMatcher(Matcher):

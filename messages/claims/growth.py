@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Literal
 
 from messages.claims.measured import Scrape
@@ -29,21 +28,26 @@ def figures_of(of: Literal["value", "increase", "rate"], scrapes: Iterable[Scrap
     if not any(scrape.series for scrape in good):
         return []
     found, grown = [], 0.0
-    for before, scrape in pairwise(good):
-        grown += increase(before.series, scrape.series)
+    known = _numbers(good[0].series)
+    for scrape in good[1:]:
+        grown += increase(known, scrape.series)
+        known |= _numbers(scrape.series)
         seconds = (scrape.at - good[0].at).total_seconds()
         found.append(Figure(scrape, grown if of == "increase" else grown / seconds, good[0].at, (good[0].evidence, scrape.evidence)))
     return found
 
 
 def increase(before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """How much counters have grown. One that is smaller, or was not there, has started from nothing."""
+    """How much counters have grown since they were seen last. One that is smaller, or was never there, has started from nothing."""
     grown = 0.0
-    for name, value in after.items():
-        if math.isfinite(value):
-            base = before.get(name, 0.0)
-            grown += value - base if value >= base else value
+    for name, value in _numbers(after).items():
+        base = before.get(name, 0.0)
+        grown += value - base if value >= base else value
     return grown
+
+
+def _numbers(series: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in series.items() if math.isfinite(value)}
 
 
 def _total(series: Mapping[str, float]) -> float | None:

@@ -15,7 +15,7 @@ class GrpcClaim(AnsweredClaim):
 
     The server must serve reflection: its messages are read by what it says of them itself. What cannot be asked (a method that is
     not there or streams, a request that does not fit) is a bad answer; where there were no others, the claim is inconclusive, and a
-    `never` even where there were.
+    `never` even where there were. So is a `never` by a response that `expect` cannot be evaluated on.
     """
 
     type: Literal["grpc"]

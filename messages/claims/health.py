@@ -214,9 +214,10 @@ def _all_up(services: list[ServiceHistory], start: datetime, end: datetime) -> I
 
 
 def _first_good(service: ServiceHistory, start: datetime, end: datetime) -> datetime | None:
-    """The first instant of the span at which it was seen healthy."""
+    """The first instant of the span at which it was seen healthy. Of samples that failed in part, those that were good may lie outside."""
     changed = (t.at for t in service.transitions if t.up and start <= t.at <= end)
-    sampled = (max(s.start, start) for s in service.samples if s.ok > 0 and s.end > start and s.start <= end)
+    good = (s for s in service.samples if s.ok > 0 and (s.failed == 0 or (s.start >= start and s.end <= end)))
+    sampled = (max(s.start, start) for s in good if s.end > start and s.start <= end)
     return earliest(next(changed, None), next(sampled, None))
 
 

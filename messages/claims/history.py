@@ -7,7 +7,7 @@ from typing import Literal
 
 from messages.claims.measured import Logged, Measured, Scrape
 from messages.claims.roles import RoleHistory
-from messages.measurements import SetRead
+from messages.measurements import KeysListed, SetRead
 from messages.observations import EventMatched, Match
 from messages.values import Duration
 from messages.verdicts import Reason, Verdict
@@ -74,6 +74,14 @@ class ServiceHistory:
     def within(self, start: datetime, end: datetime) -> tuple[Sampled, ...]:
         """The spans with samples that overlap this one."""
         return tuple(s for s in self.samples if s.end > start and s.start < end and s.ok + s.failed > 0)
+
+    def whole(self, start: datetime, end: datetime) -> tuple[Sampled, ...]:
+        """Those that lie wholly in this one. Where two overlap (two observers at once), the first counts."""
+        found: list[Sampled] = []
+        for span in self.within(start, end):
+            if span.start >= start and span.end <= end and (not found or span.start >= found[-1].end):
+                found.append(span)
+        return tuple(found)
 
     def unsampled(self, start: datetime, end: datetime) -> timedelta:
         """The longest stretch between start and end without samples."""
@@ -174,6 +182,9 @@ class History:
     """What was said of the claims that the claim names."""
     over: bool = False
     """The phases and the recovery are over: what has not begun by now does not come."""
+    listed: KeysListed | None = None
+    """What was there in the phase that the claim's answers are to be unlike."""
+    listed_evidence: str | None = None
     max_gap: timedelta = timedelta(seconds=3)
     stable: timedelta = timedelta()
     steady: bool = False

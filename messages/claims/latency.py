@@ -1,7 +1,7 @@
 """`latency`: how long most of something takes, by a probe, a workload or what events say; alone or beside an earlier phase."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -206,11 +206,6 @@ class DurationTally(Tally):
     @property
     def values(self) -> Histogram:
         return Histogram(counts=dict(sorted(self._counts.items())))
-
-
-def durations(keys: Iterable[str | None]) -> Histogram:
-    """The durations that a `DurationMatcher` read."""
-    return Histogram.of(timedelta(seconds=float(key)) for key in keys if key is not None)
 
 
 def seconds_of(value: Any, unit: float) -> float:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
-from messages.claims.claim import Claim, Problem, Scope, expression_problems, nearest
+from messages.claims.claim import Problem, Scope, expression_problems, nearest
+from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.claims.measured import Logged
 from messages.claims.patterns import re2
@@ -26,10 +27,11 @@ Looking = Callable[[str], bool]
 """Whether a line matches. Raises ExpressionError when that cannot be said."""
 
 
-class LogClaim(Claim):
+class LogClaim(CountedClaim):
     """Lines that match come: at least `at_least` (1 by default), at most `at_most`, or `never`. A line counts when it has ended."""
 
     FIGURES = {"count": "count"}
+    COUNTED = "a line"
 
     type: Literal["log"]
     target: Token | None = None
@@ -42,8 +44,6 @@ class LogClaim(Claim):
     """A line matches in which this regular expression (RE2) finds something."""
     where: str | None = None
     """A line matches for which this is true: CEL over `line`, a text of at most 4 KiB."""
-    at_least: int | None = Field(default=None, ge=0)
-    at_most: int | None = Field(default=None, ge=0)
 
     @property
     def looking(self) -> Looking:
@@ -55,22 +55,6 @@ class LogClaim(Claim):
             return _search(self.matches)
         expression = compiled(self.where or "false")
         return lambda line: expression.holds(Bindings({"line": line}))
-
-    @property
-    def fewest(self) -> int:
-        """How many there must be."""
-        if self.at_least is not None:
-            return self.at_least
-        return 0 if self.never or self.at_most is not None else 1
-
-    @property
-    def most(self) -> int | None:
-        """How many there may be."""
-        return 0 if self.never else self.at_most
-
-    @property
-    def asks_for_something(self) -> bool:
-        return self.fewest > 0
 
     def judge(self, history: History) -> Judgement | None:
         opens, closes = history.window.opens, history.window.closes
@@ -125,14 +109,13 @@ class LogClaim(Claim):
     def summary(self) -> str:
         if self.description:
             return self.description
-        amount = "never" if self.most == 0 else f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
-        return f"log of {self._whose}: {self.contains or self.matches or self.where} ({amount})"
+        return f"log of {self._whose}: {self.contains or self.matches or self.where} ({self.amount})"
 
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
         yield from self._source_problems(scope)
         yield from self._match_problems()
-        yield from self._amount_problems()
+        yield from self.amount_problems()
 
     def _source_problems(self, scope: Scope) -> Iterator[Problem]:
         if (self.target is None) == (self.workload is None):
@@ -154,16 +137,6 @@ class LogClaim(Claim):
                 _search(self.matches)("")
             except ValueError as error:
                 yield Problem(("matches",), f"not a regular expression that can be used: {error}", "RE2, like reconnected to .*")
-
-    def _amount_problems(self) -> Iterator[Problem]:
-        if self.throughout:
-            yield Problem(("throughout",), "a line cannot hold throughout", "use at_least, at_most or never")
-        if self.never and (self.at_least or self.at_most):
-            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
-        if self.at_least == 0 and self.most is None:
-            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
 
 
 @dataclass(frozen=True, slots=True)

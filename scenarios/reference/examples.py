@@ -273,6 +273,7 @@ KEYS: dict[str, str] = {
     "compare": "baseline",
     "unlike": "baseline",
     "EventClaim.key": "event.data.alert_id",
+    "HttpClaim.key": '"json.map(a, a.alert_id)"',
     "min_samples": "100",
     "metric": "orders_total",
     "promql": "sum(rate(orders_total[10s]))",
