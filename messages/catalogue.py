@@ -73,6 +73,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         measurements.AnswerSeen,
         measurements.MetricSampled,
         measurements.LogMatched,
+        measurements.TraceMatched,
         measurements.SetRead,
         observations.EventMatched,
         observations.EventCounted,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from messages.checks import Health, Probe, Role, Url
+from messages.checks import Address, Health, Probe, Role, Url
 from messages.claims import AnyClaim
 from messages.claims.health import HealthClaim
 from messages.values import Document, Duration, Token
@@ -84,6 +84,23 @@ class ChaosEndpoint(Endpoint):
     """Sent as `X-API-Key`."""
     calls: tuple[Token, ...] = ()
     """The actions that it has; when left out, any may be tried."""
+
+
+class Traces(Document):
+    """Where the observer receives the spans of services."""
+
+    listen: Address
+    """Host and port of the machine on which the observer runs, for OTLP over gRPC; each system needs one of its own.
+
+    Services that are processes are told of it: unless their `env` says otherwise, they are given `OTEL_EXPORTER_OTLP_ENDPOINT`,
+    `OTEL_EXPORTER_OTLP_PROTOCOL` and `OTEL_SERVICE_NAME`, the service's name.
+    """
+
+    @property
+    def endpoint(self) -> str:
+        """What services of this machine are told."""
+        host, _, port = self.listen.rpartition(":")
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
 
 class Service(Document):
@@ -196,6 +213,8 @@ class SystemSpec(Document):
     """Started after the services and stopped before them; never targets."""
     prometheus: Endpoint | None = None
     """A Prometheus that `metric` claims may ask in PromQL: where its API begins, such as http://127.0.0.1:9090."""
+    traces: Traces | None = None
+    """Where `trace` claims have their spans from. The observer listens there from a run's start to its end."""
     clock: Literal["real", "scaled"] = "real"
     """`scaled`: its times are a model's, so a scenario may be run at another speed."""
     concurrency: Literal["exclusive", "shared"] = "exclusive"

@@ -1,13 +1,13 @@
-"""What the observer measured for claims: samples, answers over HTTP and gRPC, metrics, lines of logs and what is there; as a fold."""
+"""What the observer measured for claims: samples, answers over HTTP and gRPC, metrics, logs, spans and what is there; as a fold."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 
 from messages.checks import Probe
-from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Transition
+from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Traced, Transition
 from messages.events import Recorded, RunEvent
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, LogMatched, MetricSampled, SetRead, TraceMatched
 from messages.observations import OperationsSeen, ProbeSummary, StreamGap
 
 
@@ -20,6 +20,7 @@ class Measurements:
         self._changes: dict[str, list[Transition]] = {}
         self._scrapes: dict[str, list[Scrape]] = {}
         self._logged: dict[str, list[Logged]] = {}
+        self._traced: dict[str, list[Traced]] = {}
         self._read: dict[str, tuple[SetRead, str]] = {}
 
     def apply(self, recorded: Recorded[RunEvent]) -> None:
@@ -40,6 +41,8 @@ class Measurements:
                 self._scrapes.setdefault(event.assertion, []).append(scrape)
             case LogMatched() as event:
                 self._logged.setdefault(event.assertion, []).append(_logged(event, recorded.evidence))
+            case TraceMatched() as event:
+                self._traced.setdefault(event.assertion, []).append(Traced(event, recorded.evidence))
             case SetRead() as event:
                 self._read.setdefault(event.assertion, (event, recorded.evidence))
 
@@ -71,6 +74,10 @@ class Measurements:
     def logged(self, assertion: str) -> tuple[Logged, ...]:
         """What a claim matched of a log."""
         return tuple(self._logged.get(assertion, ()))
+
+    def traced(self, assertion: str) -> tuple[Traced, ...]:
+        """What a claim matched of the services' spans."""
+        return tuple(self._traced.get(assertion, ()))
 
     def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
         """What was read for a claim, once, and the id of the event that says so."""

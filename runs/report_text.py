@@ -179,6 +179,12 @@ def _logged(e: m.LogMatched) -> str:
     return f"{e.assertion}: {e.count} of {e.lines} lines matched{told}{' (written while nobody read)' if e.late and e.lines else ''}"
 
 
+def _traced(e: m.TraceMatched) -> str:
+    told = f": {' | '.join(e.samples)}" if e.samples else ""
+    unknown = e.given_up + e.waiting
+    return f"{e.assertion}: {e.count} of {e.spans} spans matched{told}{f'; {unknown} without their parent' if unknown else ''}"
+
+
 def _read(e: m.SetRead) -> str:
     if e.error:
         return f"{e.assertion}: {e.error}"
@@ -265,6 +271,7 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     m.AnswerSeen: _answer,
     m.MetricSampled: _sampled,
     m.LogMatched: _logged,
+    m.TraceMatched: _traced,
     m.SetRead: _read,
     o.EventMatched: _matched,
     o.EventCounted: lambda e: f"{sum(e.types.values())} service events",

@@ -8,7 +8,7 @@ from typing import Any
 from messages.claims import Scope, nearest
 from messages.claims.claim import as_tuple
 from messages.claims.health import HealthClaim
-from scenarios.asking import check_probes, check_prometheus, check_service_questions, mapping
+from scenarios.asking import check_probes, check_prometheus, check_service_questions, check_traces, mapping
 from scenarios.errors import shown
 from scenarios.limit_checks import check_limits
 from scenarios.naming import unique
@@ -44,6 +44,7 @@ def check_system(sheet: Sheet) -> None:
     names = replace(names, groups=groups_of(sheet))
     check_probes(sheet)
     check_prometheus(sheet)
+    check_traces(sheet)
     _steady(sheet, names)
 
 

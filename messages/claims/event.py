@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems, nearest
+from messages.claims.amounts import amount_problems, newness_problems
+from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
 from messages.claims.comparing import reference_of
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.claims.keys import key_of
@@ -111,27 +112,10 @@ class EventClaim(Claim):
     def problems(self, scope: Scope) -> Iterator[Problem]:
         yield from super().problems(scope)
         yield from expression_problems("where", self.where)
-        yield from self._comparison_problems(scope)
-        if self.throughout:
-            yield Problem(("throughout",), "an event cannot hold throughout", "use at_least, at_most or never")
-        if self.never and (self.at_least or self.at_most):
-            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
-        if self.at_least == 0 and self.most is None:
-            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
-
-    def _comparison_problems(self, scope: Scope) -> Iterator[Problem]:
         if self.key is not None:
             yield from expression_problems("key", self.key)
-        if (self.key is None) != (self.unlike is None):
-            missing, right = (
-                ("key", "key: event.data.alert_id") if self.key is None else ("unlike", "unlike: and the name of an earlier phase")
-            )
-            yield Problem((), f"`unlike` and `key` belong together, and there is no `{missing}`", f"add {right}")
-        if self.unlike is not None and scope.earlier is not None and self.unlike not in scope.earlier:
-            what = f"{self.unlike!r} is no phase that is over before the claim's window opens"
-            yield Problem(("unlike",), what, nearest(self.unlike, scope.earlier))
+        yield from newness_problems(self.unlike, self.key, scope, "event.data.alert_id")
+        yield from amount_problems(self, "an event")
 
 
 class WhereMatcher(Matcher):

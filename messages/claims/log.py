@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from messages.claims.amounts import amount_problems
 from messages.claims.claim import Claim, Problem, Scope, expression_problems, nearest
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
-from messages.claims.measured import Logged
+from messages.claims.measured import Logged, placed
 from messages.claims.patterns import re2
 from messages.expressions import Bindings, compiled
 from messages.values import Token, brief
@@ -130,7 +131,7 @@ class LogClaim(Claim):
         yield from super().problems(scope)
         yield from self._source_problems(scope)
         yield from self._match_problems()
-        yield from self._amount_problems()
+        yield from amount_problems(self, "a line")
 
     def _source_problems(self, scope: Scope) -> Iterator[Problem]:
         if (self.target is None) == (self.workload is None):
@@ -152,16 +153,6 @@ class LogClaim(Claim):
                 _search(self.matches)("")
             except ValueError as error:
                 yield Problem(("matches",), f"not a regular expression that can be used: {error}", "RE2, like reconnected to .*")
-
-    def _amount_problems(self) -> Iterator[Problem]:
-        if self.throughout:
-            yield Problem(("throughout",), "a line cannot hold throughout", "use at_least, at_most or never")
-        if self.never and (self.at_least or self.at_most):
-            yield Problem(("never",), "`never` excludes at_least and at_most", "keep one of them")
-        if self.at_least == 0 and self.most is None:
-            yield Problem(("at_least",), "at least 0 is always true", "at_least: 1, or never: true")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            yield Problem(("at_most",), f"at_most {self.at_most} is less than at_least {self.at_least}", "swap them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,21 +204,10 @@ def _seen(logged: tuple[Logged, ...], opens: datetime, closes: datetime | None) 
             continue
         unread, reached = max(unread, span.start - reached), span.end
         spans.append(span)
-        placed = _placed(span, opens, closes)
-        if placed:
+        inside = placed(span, opens, closes)
+        if inside:
             lines, count = lines + span.lines, count + span.count
             errors, error = errors + span.errors, error or span.error
-        elif placed is None:
+        elif inside is None:
             perhaps += span.count
     return _Seen(lines, count, perhaps, errors, error, max(unread, closes - reached) if closes is not None else unread, tuple(spans))
-
-
-def _placed(span: Logged, opens: datetime, closes: datetime | None) -> bool | None:
-    """Whether the matches of a span lie in the window; None when nobody knows. Spans are cut at windows' edges that are known in time."""
-    if span.start >= opens and (closes is None or span.end <= closes):
-        return True
-    if span.late or span.first is None or span.last is None:
-        return None
-    if span.first >= opens and (closes is None or span.last < closes):
-        return True
-    return False if span.last < opens or (closes is not None and span.first >= closes) else None

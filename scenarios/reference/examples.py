@@ -109,6 +109,7 @@ CLAIMS: dict[str, str] = {
     "role": "{type: role, group: fleet, role: leader, exactly: 1, within: 5s, after: restart}",
     "set": '{type: set, workload: writers, op: write, read: {http: {url: "http://127.0.0.1:8080/keys", items: json.keys}}}',
     "slo": "{type: slo, probe: front, at_least: 99.5%, below: 250ms, min_samples: 200}",
+    "trace": "{type: trace, where: \"span.name == 'submit_order' && span.service == 'web' && !span.error\", at_least: 20, grace: 6s}",
     "unsupported": "{type: unsupported, wanted: audit_correlation/events_correlated}",
 }
 """An example of each type."""
@@ -307,6 +308,8 @@ KEYS: dict[str, str] = {
     "groups": "{fleet: {members: [web, db]}}",
     "volumes": "{data: {service: db, path: /srv/data}}",
     "prometheus": '{http: "http://127.0.0.1:9090"}',
+    "traces": '{listen: "127.0.0.1:14317"}',
+    "Traces.listen": '"127.0.0.1:14317"',
     "probes": '{front: {http: {url: "http://127.0.0.1:8080/"}, rate: 20/s}}',
     "workloads": "{buyers: {command: [python, buyers.py]}}",
     "steady_state": "{settle: 10s, recover: 30s}",
