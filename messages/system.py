@@ -87,14 +87,14 @@ class ChaosEndpoint(Endpoint):
 
 
 class Traces(Document):
-    """Where the observer receives the spans of services."""
-
-    listen: Address
-    """Host and port of the machine on which the observer runs, for OTLP over gRPC; each system needs one of its own.
+    """Where the observer receives the spans of services, by OTLP over gRPC.
 
     Services that are processes are told of it: unless their `env` says otherwise, they are given `OTEL_EXPORTER_OTLP_ENDPOINT`,
     `OTEL_EXPORTER_OTLP_PROTOCOL` and `OTEL_SERVICE_NAME`, the service's name.
     """
+
+    listen: Address
+    """Host and port of the machine on which the observer runs; systems that are tested at the same time need different ones."""
 
     @property
     def endpoint(self) -> str:

@@ -45,6 +45,7 @@ spec:
   volumes: {data: {service: db, path: /srv/data}}
   probes: {front: {http: {url: "http://127.0.0.1:18001/"}}}
   workloads: {writers: {command: [python, -m, writers]}}
+  traces: {listen: "127.0.0.1:14317"}
 """
 
 

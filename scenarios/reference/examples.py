@@ -191,6 +191,8 @@ KEYS: dict[str, str] = {
     "between": "[[web], [db]]",
     "EventClaim.where": "\"event.type == 'order.filled'\"",
     "LogClaim.where": "\"line.startsWith('ERROR') && !line.contains('retry')\"",
+    "TraceClaim.where": "\"span.name == 'submit_order' && span.attributes['venue'] == 'sim'\"",
+    "TraceClaim.key": "span.name",
     "contains": "reconnected",
     "op": "write",
     "read": "{command: {argv: [redis-cli, smembers, keys]}}",
