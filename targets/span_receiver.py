@@ -82,6 +82,15 @@ class SpanReceiver:
     async def _export(self, body: bytes, context: Context) -> bytes:
         arrived = time.monotonic()
         self._pending.append(arrived)
+        try:
+            await self._take_in(arrived, body)
+        except Malformed as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        finally:
+            self._pending.remove(arrived)
+        return _ANSWER
+
+    async def _take_in(self, arrived: float, body: bytes) -> None:
         taken = False
         try:
             async with self._turns:
@@ -89,14 +98,10 @@ class SpanReceiver:
                 for listener in tuple(self.listeners):
                     await listener.take(arrived, spans)
             taken = True
-        except Malformed as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
-            self._pending.remove(arrived)
             if not taken:
                 for listener in self.listeners:
                     listener.refuse(arrived)
-        return _ANSWER
 
 
 class SpanReceivers:

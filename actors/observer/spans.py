@@ -37,7 +37,6 @@ class _Found:
     count: int = 0
     errors: int = 0
     error: str = ""
-    given_up: int = 0
     refused: int = 0
     beyond: int = 0
     keys: dict[str, None] = field(default_factory=dict)
@@ -65,6 +64,8 @@ class SpanMatches:
         self._waiting: dict[str, _Child] = {}
         self._children: dict[str, list[str]] = {}
         """Those that wait for each parent."""
+        self._given_up = 0
+        """Those that wait no more, and of which nothing is told yet."""
         self.start = start
         """Nothing earlier is told any more."""
 
@@ -88,12 +89,13 @@ class SpanMatches:
 
     def through(self, until: datetime, edges: Iterable[datetime]) -> list[TraceMatched]:
         """The stretches that end at `until` or before, cut at the edges, with no hole between them."""
-        self._give_up(until)
         ends = deque(sorted(edge for edge in edges if edge > self.start))
         told: list[TraceMatched] = []
         while (end := self._end(ends)) <= until:
             told.append(self._take(end))
             self.start = end
+        while self._waiting and next(iter(self._waiting.values())).at + HOLD <= until:
+            self._drop()
         return told
 
     def _at(self, at: datetime) -> _Found:
@@ -137,20 +139,16 @@ class SpanMatches:
         self._waiting[span.identity] = _Child(at, span)
         self._children.setdefault(span.parent, []).append(span.identity)
         if len(self._waiting) > WAITING:
-            self._drop(at)
+            self._drop()
 
-    def _give_up(self, now: datetime) -> None:
-        while self._waiting and next(iter(self._waiting.values())).at + HOLD <= now:
-            self._drop(now)
-
-    def _drop(self, now: datetime) -> None:
+    def _drop(self) -> None:
         """The one that waits longest waits no more."""
         name = next(iter(self._waiting))
         parent = self._waiting.pop(name).span.parent
         left = [child for child in self._children.pop(parent, ()) if child != name]
         if left:
             self._children[parent] = left
-        self._at(now).given_up += 1
+        self._given_up += 1
 
     def _end(self, ends: deque[datetime]) -> datetime:
         """Where the next stretch ends: at the next edge, or after about a second, later while nothing comes."""
@@ -166,6 +164,7 @@ class SpanMatches:
         while self._found and self._found[0].at < end:
             taken.append(self._found.popleft())
         matched = [found for found in taken if found.count]
+        given_up, self._given_up = self._given_up, 0
         keys = dict.fromkeys(key for found in matched for key in found.keys)
         return TraceMatched(
             assertion=self._claim.id,
@@ -177,7 +176,7 @@ class SpanMatches:
             last=matched[-1].at if matched else None,
             errors=sum(found.errors for found in taken),
             error=next((found.error for found in taken if found.error), ""),
-            given_up=sum(found.given_up for found in taken),
+            given_up=given_up,
             waiting=sum(child.at < end for child in self._waiting.values()),
             refused=sum(found.refused for found in taken),
             keys=tuple(keys)[:KEYS],
