@@ -1,7 +1,9 @@
-"""A service that is traced with OpenTelemetry as its SDK comes: where its spans go, its environment says."""
+"""A service that is traced with OpenTelemetry as its SDK comes: where its spans go, its environment says. It listens once some are out."""
 
 import os
 import signal
+import socket
+import threading
 import time
 
 from opentelemetry import trace
@@ -26,10 +28,18 @@ def work(number: int) -> None:
             order.set_status(trace.Status(trace.StatusCode.ERROR, "refused"))
 
 
+def answer(listener: socket.socket) -> None:
+    while True:
+        listener.accept()[0].close()
+
+
 if __name__ == "__main__":
-    count = 0
+    count = 1
+    work(count)
+    provider.force_flush()
+    threading.Thread(target=answer, args=(socket.create_server(("127.0.0.1", int(os.environ["PORT"]))),), daemon=True).start()
     while not stopping:
         count += 1
         work(count)
-        time.sleep(float(os.environ.get("PAUSE", "0.03")))
+        time.sleep(0.03)
     provider.shutdown()
