@@ -31,9 +31,8 @@ spec:
   timeout: 2m
   phases:
     - {{name: calm, duration: 2s}}
-    - name: chaos
+    - name: trade
       duration: 2s
-      actions: [{{id: halt, target: engine, action: pause, for: 500ms}}]
       assertions:
 {claims}
 ---
