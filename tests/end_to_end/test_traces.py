@@ -45,6 +45,7 @@ spec:
       driver: {{process: {{command: [python, {service}], env: {{{env}}}, ready_within: 40s, stop_grace: 5s}}}}
       health: {{tcp: {{address: "127.0.0.1:{port}"}}, every: 50ms}}
   traces: {{listen: "{address}"}}
+  max_gap: 20s
   steady_state: {{settle: 20s, recover: 20s, stable: 200ms}}
 """
 GOOD = """
@@ -84,7 +85,7 @@ async def test_spans_of_a_service_that_was_told_nothing_but_its_environment_are_
     ended = await arena.run(document(GOOD, address()))
 
     assert verdicts(ended) == dict.fromkeys(("orders", "checked", "venue", "long", "no-news"), Verdict.PASSED), ended
-    assert ended.verdict is Verdict.PASSED
+    assert ended.verdict is Verdict.PASSED, ended
     named = {line.evidence for line in ended.events(TraceMatched)}
     assert all(set(ended.judged(name).evidence) <= named for name in verdicts(ended))
     assert ended.events(StreamGap) == []
@@ -116,6 +117,6 @@ async def test_where_somebody_else_has_the_address_nothing_passes_and_the_run_go
     async with SpanReceivers().listening(taken, Ear()):
         ended = await arena.run(document(UNHEARD, taken))
 
-    assert ended.verdict is Verdict.INCONCLUSIVE
+    assert ended.verdict is Verdict.INCONCLUSIVE, ended
     assert verdicts(ended) == {"orders": Verdict.INCONCLUSIVE, "none": Verdict.INCONCLUSIVE}, ended
     assert all("Address already in use" in ended.judged(name).message for name in ("orders", "none"))
