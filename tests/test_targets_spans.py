@@ -29,12 +29,17 @@ class Ear:
     spans: list[Span] = field(default_factory=list)
     arrived: list[float] = field(default_factory=list)
     refused: int = 0
+    within: int = 0
+    """How many requests are being taken in."""
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     holds: bool = False
 
     async def take(self, arrived: float, spans: Sequence[Span]) -> None:
+        self.within += 1
+        assert self.within == 1
         if self.holds:
             await self.hold.wait()
+        self.within -= 1
         self.arrived.append(arrived)
         self.spans += spans
 
@@ -174,7 +179,7 @@ async def test_requests_are_taken_in_one_after_the_other_and_what_waits_is_known
         assert receiver.behind is None
         async with asyncio.TaskGroup() as tasks:
             posts = [tasks.create_task(post(address, request(proto(span_id=bytes([n] * 8))))) for n in range(1, 4)]
-            while receiver.behind is None:
+            while len(receiver._pending) < len(posts):
                 await asyncio.sleep(0.01)
             since = receiver.behind
             ear.hold.set()
