@@ -89,7 +89,7 @@ class ChaosEndpoint(Endpoint):
 class Traces(Document):
     """Where the observer receives the spans of services, by OTLP over gRPC.
 
-    Services that are processes are told of it: unless their `env` says otherwise, they are given `OTEL_EXPORTER_OTLP_ENDPOINT`,
+    Services that are processes are told of it: unless their `env` has an `OTEL_EXPORTER_OTLP_ENDPOINT`, they are given that,
     `OTEL_EXPORTER_OTLP_PROTOCOL` and `OTEL_SERVICE_NAME`, the service's name.
     """
 
