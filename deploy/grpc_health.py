@@ -1,7 +1,6 @@
 """What every host serves over gRPC: health, of the host and of each actor, and reflection."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from bus.cancelling import end
 from deploy.endpoints import Vitals
 from deploy.errors import PortTaken
 from deploy.settings import Settings
+from targets.listening import occupied
 
 DEFAULT_PORT = 50051
 WHOLE = ""
@@ -121,7 +121,7 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
-    if port and (why := _occupied(host, port)):
+    if port and (why := occupied(host, port)):
         raise PortTaken("GRPC_PORT", host, port, why)
     try:
         return int(server.add_insecure_port(f"{_literal(host)}:{port}"))
@@ -131,14 +131,3 @@ def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
 
 def _literal(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _occupied(host: str, port: int) -> str:
-    """Why nobody can listen there, if so: gRPC would not say, and would write lines of its own to standard error."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.strerror or str(error)
-    return ""

@@ -76,6 +76,7 @@ EVENTS: dict[str, type[RunEvent]] = {
         measurements.MetricSampled,
         measurements.LogMatched,
         measurements.KeysListed,
+        measurements.TraceMatched,
         measurements.SetRead,
         observations.EventMatched,
         observations.EventCounted,

@@ -1,4 +1,4 @@
-"""What the observer records for claims that look by themselves: answers over HTTP and gRPC, metrics, lines of logs, and what is there."""
+"""What the observer records for claims that look by themselves: answers over HTTP and gRPC, metrics, logs, spans, and what is there."""
 
 import math
 from datetime import timedelta
@@ -139,6 +139,44 @@ class KeysListed(RunEvent):
     """How many more there were."""
     error: str = ""
     """Why the last that could not be read could not."""
+
+    @property
+    def entity(self) -> str:
+        return self.assertion
+
+
+class TraceMatched(Summary):
+    """What a claim matched of the spans of services that were received in [start, end). Emitted by the observer while the claim is open.
+
+    One follows the other: about a second each, up to ten while nothing comes. Where there is none, nobody listened.
+    """
+
+    EVENT = "trace.matched.v1"
+
+    assertion: Token
+    spans: int
+    """Spans of any kind, each once."""
+    count: int
+    """Those that matched. One whose parent is asked for counts when both were received."""
+    first: Instant | None = None
+    """When the first of those was received."""
+    last: Instant | None = None
+    errors: int = 0
+    """Spans on which an expression of the claim could not be evaluated: no match."""
+    error: str = ""
+    """The first such error."""
+    given_up: int = 0
+    """Spans of which nobody knows whether they match: the parent that is asked for was not received in 10 s."""
+    waiting: int = 0
+    """Those that came before the end and whose parent may still be received."""
+    refused: int = 0
+    """Requests that could not be read, whatever spans were in them."""
+    keys: tuple[str, ...] = ()
+    """The keys of those that matched, each once and at most 100, for a claim that has one."""
+    beyond: int = 0
+    """Matches whose keys are not told, since there are too many."""
+    samples: tuple[str, ...] = ()
+    """The first matches in words, at most 3 and 300 characters of each, without the system's secrets."""
 
     @property
     def entity(self) -> str:

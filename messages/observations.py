@@ -251,7 +251,7 @@ class StreamGap(RunEvent):
     ACTORS = OBSERVER
 
     source: Token
-    """`events`, or the name of a probe."""
+    """`events`, `spans`, or the name of a probe."""
     number: int
     start: Instant
     end: Instant

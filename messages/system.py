@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from messages.audit_events import subject_of
-from messages.checks import Health, Probe, Role, Url
+from messages.checks import Address, Health, Probe, Role, Url
 from messages.claims import AnyClaim
 from messages.claims.health import HealthClaim
 from messages.rules import Correlation
@@ -86,6 +86,23 @@ class ChaosEndpoint(Endpoint):
     """Sent as `X-API-Key`."""
     calls: tuple[Token, ...] = ()
     """The actions that it has; when left out, any may be tried."""
+
+
+class Traces(Document):
+    """Where the observer receives the spans of services, by OTLP over gRPC.
+
+    Services that are processes are told of it: unless their `env` has an `OTEL_EXPORTER_OTLP_ENDPOINT`, they are given that,
+    `OTEL_EXPORTER_OTLP_PROTOCOL` and `OTEL_SERVICE_NAME`, the service's name.
+    """
+
+    listen: Address
+    """Host and port of the machine on which the observer runs; systems that are tested at the same time need different ones."""
+
+    @property
+    def endpoint(self) -> str:
+        """What services of this machine are told."""
+        host, _, port = self.listen.rpartition(":")
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
 
 class Service(Document):
@@ -202,6 +219,8 @@ class SystemSpec(Document):
     correlation: Correlation = Correlation()
     prometheus: Endpoint | None = None
     """A Prometheus that `metric` claims may ask in PromQL: where its API begins, such as http://127.0.0.1:9090."""
+    traces: Traces | None = None
+    """Where `trace` claims have their spans from. The observer listens there from a run's start to its end."""
     clock: Literal["real", "scaled"] = "real"
     """`scaled`: its times are a model's, so a scenario may be run at another speed."""
     concurrency: Literal["exclusive", "shared"] = "exclusive"

@@ -9,7 +9,18 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any
 
-from messages.claims import AnsweredClaim, Claim, ExpressionClaim, Judgement, LogClaim, MetricClaim, SetClaim, Window, inconclusive
+from messages.claims import (
+    AnsweredClaim,
+    Claim,
+    ExpressionClaim,
+    Judgement,
+    LogClaim,
+    MetricClaim,
+    SetClaim,
+    TraceClaim,
+    Window,
+    inconclusive,
+)
 from messages.events import Recorded, RunEvent, evidence_id
 from messages.judgements import AssertionJudged
 from messages.observations import EventCounted, EventMatched
@@ -21,7 +32,7 @@ from runs.judging import Evidence, finished, judge
 from runs.state import AssertionState
 from runs.windows import window_of
 
-_ASKS = (AnsweredClaim, LogClaim, MetricClaim, SetClaim)
+_ASKS = (AnsweredClaim, LogClaim, MetricClaim, SetClaim, TraceClaim)
 """Claims for which the observer asks somebody, or reads something, while they are open."""
 _JUDGES_ONLY = frozenset({
     "description", "on_fail", "within", "throughout", "never", "during", "after", "before", "grace",

@@ -21,6 +21,8 @@ from messages.claims import (
     Scrape,
     ServiceHistory,
     SloClaim,
+    TraceClaim,
+    Traced,
     Transition,
     Window,
 )
@@ -126,6 +128,14 @@ class Observations:
         """What a claim matched of a log."""
         return self._measurements.logged(assertion)
 
+    def traced(self, assertion: str) -> tuple[Traced, ...]:
+        """What a claim matched of the services' spans."""
+        return self._measurements.traced(assertion)
+
+    def unheard(self, claim: Claim) -> tuple[StreamGap, ...]:
+        """When the spans that a claim is about could not be received."""
+        return tuple(gap for gap in self.gaps if gap.source == "spans") if isinstance(claim, TraceClaim) else ()
+
     def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
         """What was read for a claim, and its evidence."""
         return self._measurements.read(assertion)
@@ -160,6 +170,8 @@ def history_of(state: RunState, seen: Observations, assertion: AssertionState) -
         scrapes=seen.scraped(assertion.id),
         roles=seen.roles(state, assertion.claim),
         logged=seen.logged(assertion.id),
+        traced=seen.traced(assertion.id),
+        unheard=seen.unheard(assertion.claim),
         read=read,
         read_evidence=read_evidence,
         claims=claim_histories(state, assertion.claim),

@@ -1,4 +1,4 @@
-"""What the observer measured for claims: samples, answers over HTTP and gRPC, metrics, lines of logs and what is there; as a fold."""
+"""What the observer measured for claims: samples, answers over HTTP and gRPC, metrics, logs, spans and what is there; as a fold."""
 
 from bisect import insort
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from datetime import timedelta
 from operator import attrgetter
 
 from messages.checks import Probe
-from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Transition
+from messages.claims import Logged, Measured, MeasuredSpan, Sampled, Scrape, ServiceHistory, SuccessSpan, Traced, Transition
 from messages.events import Recorded, RunEvent
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead, TraceMatched
 from messages.observations import OperationsSeen, ProbeSummary, StreamGap
 
 BY_START = attrgetter("start")
@@ -25,6 +25,7 @@ class Measurements:
         self._changes: dict[str, list[Transition]] = {}
         self._scrapes: dict[str, list[Scrape]] = {}
         self._logged: dict[str, list[Logged]] = {}
+        self._traced: dict[str, list[Traced]] = {}
         self._read: dict[str, tuple[SetRead, str]] = {}
         self._listed: dict[str, tuple[KeysListed, str]] = {}
 
@@ -46,6 +47,8 @@ class Measurements:
                 self._scrapes.setdefault(event.assertion, []).append(scrape)
             case LogMatched() as event:
                 insort(self._logged.setdefault(event.assertion, []), _logged(event, recorded.evidence), key=BY_START)
+            case TraceMatched() as event:
+                self._traced.setdefault(event.assertion, []).append(Traced(event, recorded.evidence))
             case SetRead() as event:
                 self._read.setdefault(event.assertion, (event, recorded.evidence))
             case KeysListed() as event:
@@ -79,6 +82,10 @@ class Measurements:
     def logged(self, assertion: str) -> tuple[Logged, ...]:
         """What a claim matched of a log."""
         return tuple(self._logged.get(assertion, ()))
+
+    def traced(self, assertion: str) -> tuple[Traced, ...]:
+        """What a claim matched of the services' spans."""
+        return tuple(self._traced.get(assertion, ()))
 
     def read(self, assertion: str) -> tuple[SetRead | None, str | None]:
         """What was read for a claim, once, and the id of the event that says so."""

@@ -20,7 +20,7 @@ from messages.fault_events import (
 from messages.ids import trace_id
 from messages.judgements import AssertionJudged
 from messages.link_events import LinksLost
-from messages.measurements import LogMatched, MetricSampled
+from messages.measurements import LogMatched, MetricSampled, TraceMatched
 from messages.observations import EventCounted, EventMatched, EvidenceStored, ObservedUntil, OperationsSeen, ProbeSummary, StreamGap
 from messages.run_events import ActionExpired, AssertionExpired, AssertionOpened, RunFinished
 from runs.report_findings import Evidence, Oddity, Unexpected
@@ -37,6 +37,7 @@ _QUIET = (
     OperationsSeen,
     MetricSampled,
     LogMatched,
+    TraceMatched,
     ObservedUntil,
     EvidenceStored,
     FaultCorrelated,

@@ -185,6 +185,12 @@ def _listed(e: m.KeysListed) -> str:
     return f"{e.assertion}: {len(e.keys) + e.beyond} keys in {e.answers} answers, nothing new from then on{told}"
 
 
+def _traced(e: m.TraceMatched) -> str:
+    told = f": {' | '.join(e.samples)}" if e.samples else ""
+    unknown = e.given_up + e.waiting
+    return f"{e.assertion}: {e.count} of {e.spans} spans matched{told}{f'; {unknown} without their parent' if unknown else ''}"
+
+
 def _read(e: m.SetRead) -> str:
     if e.error:
         return f"{e.assertion}: {e.error}"
@@ -286,6 +292,7 @@ _WORDS: dict[type[RunEvent], Callable[[Any], str]] = {
     m.MetricSampled: _sampled,
     m.LogMatched: _logged,
     m.KeysListed: _listed,
+    m.TraceMatched: _traced,
     m.SetRead: _read,
     o.EventMatched: _matched,
     a.FaultPublished: _published,

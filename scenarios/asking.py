@@ -36,6 +36,11 @@ def check_prometheus(sheet: Sheet) -> None:
     _check_url(sheet, ("spec", "prometheus", "http"), url, "http://127.0.0.1:9090")
 
 
+def check_traces(sheet: Sheet) -> None:
+    """Note what is wrong with the address at which a system's spans are received."""
+    _check_address(sheet, ("spec", "traces", "listen"), mapping(sheet.spec.get("traces")).get("listen"))
+
+
 def check_probes(sheet: Sheet) -> None:
     """Note what is wrong with the probes of a system."""
     for name, probe in entries(sheet, "probes"):
@@ -55,10 +60,13 @@ def check_question(sheet: Sheet, path: Path, question: dict[str, Any]) -> None:
                     sheet.add((*path, way, key), problem.what, right)
     _check_url(sheet, (*path, "http", "url"), mapping(question.get("http")).get("url"), "http://127.0.0.1:18083/api/v1/health")
     for way in ("grpc", "tcp"):
-        address = mapping(question.get(way)).get("address")
-        port = address.rpartition(":")[2] if isinstance(address, str) else "1"
-        if port.isascii() and port.isdigit() and not 1 <= int(port) <= 65535:
-            sheet.add((*path, way, "address"), f"{port} is no port", "a port is a number from 1 to 65535")
+        _check_address(sheet, (*path, way, "address"), mapping(question.get(way)).get("address"))
+
+
+def _check_address(sheet: Sheet, path: Path, address: Any) -> None:
+    port = address.rpartition(":")[2] if isinstance(address, str) else "1"
+    if port.isascii() and port.isdigit() and not 1 <= int(port) <= 65535:
+        sheet.add(path, f"{port} is no port", "a port is a number from 1 to 65535")
 
 
 def _check_span(sheet: Sheet, path: Path, written: Any, least: timedelta) -> None:

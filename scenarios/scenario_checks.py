@@ -228,6 +228,7 @@ def _scope(claim: Claim, system: System | None, faults: dict[str, tuple[str, str
         metrics=metrics,
         groups={name: {member: member in says for member in group.members} for name, group in spec.groups.items()},
         prometheus=spec.prometheus is not None,
+        traces=spec.traces is not None,
         logs=[name for name, service in spec.services.items() if service.driver.process is not None],
         rules=[rule.name for rule in spec.correlation.rules],
     )

@@ -10,7 +10,7 @@ from messages.audit_events import ENDED, STARTED, subject_of
 from messages.claims import Scope, nearest
 from messages.claims.claim import as_tuple
 from messages.claims.health import HealthClaim
-from scenarios.asking import check_probes, check_prometheus, check_service_questions, mapping
+from scenarios.asking import check_probes, check_prometheus, check_service_questions, check_traces, mapping
 from scenarios.correlation_checks import check_correlation
 from scenarios.errors import shown
 from scenarios.limit_checks import check_limits
@@ -48,6 +48,7 @@ def check_system(sheet: Sheet) -> None:
     check_probes(sheet)
     check_prometheus(sheet)
     check_correlation(sheet, names)
+    check_traces(sheet)
     _steady(sheet, names)
 
 

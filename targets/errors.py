@@ -1,6 +1,7 @@
 """What can go wrong with a target.
 
 TargetError
+├── CannotListen    somebody else has the address, or it is not of this machine; a retry may help
 ├── CannotRun       a program or its directory is missing or unusable; a retry helps only if the cause is removed
 ├── StartFailed     the service could not be started; a retry helps only if the cause is removed
 ├── StopFailed      it is still there after SIGKILL; a retry may help
@@ -18,6 +19,14 @@ from messages.identity import Identity
 
 class TargetError(Exception):
     """A target could not be reached as asked."""
+
+
+class CannotListen(TargetError):
+    """Nothing can be received at the address."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"nobody can listen at {address}: {why}")
+        self.address = address
 
 
 class CannotRun(TargetError):

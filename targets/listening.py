@@ -1,6 +1,7 @@
-"""Who listens on this machine, and which files he has open: read from proc(5)."""
+"""Who listens on this machine, and which files he has open, read from proc(5); and whether one can listen."""
 
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +15,18 @@ def listeners(port: int) -> dict[str, tuple[int, ...]]:
     """Each socket that listens on this TCP port, at any address, with those of the processes that hold it that are ours to look at."""
     sockets = set(_listening(port))
     holders = [(pid, sockets.intersection(_open(pid))) for pid in _pids()] if sockets else []
-    return {socket: tuple(pid for pid, held in holders if socket in held) for socket in sockets}
+    return {found: tuple(pid for pid, held in holders if found in held) for found in sockets}
+
+
+def occupied(host: str, port: int) -> str:
+    """Why nobody can listen there, if so: gRPC would not say, and would write lines of its own to standard error."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def open_files(pid: int) -> Iterator[tuple[str, int]]:

@@ -619,6 +619,18 @@ async def test_services_start_level_by_level_and_stop_in_reverse(stand: Stand, u
     assert tagged_processes(stand.run) == ()
 
 
+async def test_services_are_told_where_their_spans_go_unless_they_know_better(stand: Stand, unused_port: Callable[[], int]) -> None:
+    theirs = service(unused_port(), env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://jaeger:4317"})
+    async with stand.injector():
+        await stand.up(spec={"traces": {"listen": "0.0.0.0:14317"}}, engine=service(unused_port()), bank=theirs)
+        found = {name: Path(f"/proc/{identity.pid}/environ").read_bytes().split(b"\0") for name, identity in find_tagged(stand.run).items()}
+        await stand.release()
+
+    assert {b"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:14317", b"OTEL_EXPORTER_OTLP_PROTOCOL=grpc"} <= set(found["engine"])
+    assert b"OTEL_SERVICE_NAME=engine" in found["engine"]
+    assert [line for line in found["bank"] if line.startswith(b"OTEL_")] == [b"OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4317"]
+
+
 async def test_a_process_that_is_not_ours_keeps_the_services_from_starting(stand: Stand, engine: dict[str, Any]) -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", SERVER, port_of(engine)]) as stranger:  # noqa: ASYNC220
         while True:

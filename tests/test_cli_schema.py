@@ -51,6 +51,7 @@ spec:
         effect: {service: web, type: alert}
         max_delay: 2m
   workloads: {writers: {command: [python, -m, writers]}}
+  traces: {listen: "127.0.0.1:14317"}
 """
 BESIDE = """\
   assertions:

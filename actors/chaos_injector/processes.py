@@ -92,7 +92,7 @@ class Processes:
             TargetError: it could not be started.
         """
         spec = spec_of(system.spec.services[name])
-        env = {"NATS_URL": self.nats_url, **environment_of(system, links, name, self.resolved(spec.env))}
+        env = {"NATS_URL": self.nats_url, **_tracing(name, spec, system), **environment_of(system, links, name, self.resolved(spec.env))}
         return await self.driver.start(name, spec, env, tags_of(run, name))
 
     def vouched(
@@ -217,6 +217,14 @@ def spec_of(service: Service) -> documents.ProcessDriver:
     if service.driver.process is None:
         raise LookupError("the service is no process")
     return service.driver.process
+
+
+def _tracing(name: str, spec: documents.ProcessDriver, system: System) -> dict[str, str]:
+    """What tells a service to send its spans to the observer, unless it knows where they go (OpenTelemetry's variables)."""
+    traces = system.spec.traces
+    if traces is None or "OTEL_EXPORTER_OTLP_ENDPOINT" in spec.env:
+        return {}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_SERVICE_NAME": name}
 
 
 def is_ending(state: RunState) -> bool:

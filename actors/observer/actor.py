@@ -19,7 +19,7 @@ from bus.objects import ObjectStore
 from messages.audit_events import AuditFed, AuditLinked, FaultPublished
 from messages.correlations import AuditCorrelated, FaultCorrelated
 from messages.events import RunEvent
-from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead, TraceMatched
 from messages.observations import (
     EventCounted,
     EventMatched,
@@ -34,6 +34,7 @@ from messages.observations import (
 )
 from messages.run_events import PhaseFinished, RunAccepted, RunFinished, RunStarted
 from targets.health import HealthProber
+from targets.span_receiver import SpanReceivers
 
 
 class Observer(Actor[ObserverView]):
@@ -53,6 +54,7 @@ class Observer(Actor[ObserverView]):
         MetricSampled,
         LogMatched,
         KeysListed,
+        TraceMatched,
         SetRead,
         EventMatched,
         EventCounted,
@@ -81,6 +83,7 @@ class Observer(Actor[ObserverView]):
         self._events = events
         self._evidence = evidence
         self._trail = trail
+        self._receivers = SpanReceivers()
         self._watches: dict[str, Watch] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -165,7 +168,7 @@ class Observer(Actor[ObserverView]):
         """The watch over a run that has started and was not over when this actor came to it."""
         state = run.view.state
         if run.id not in self._watches and self._tasks is not None and state.started is not None and state.finished is None:
-            watch = self._watches[run.id] = Watch(run, self._prober, self._events, self._environment)
+            watch = self._watches[run.id] = Watch(run, self._prober, self._events, self._receivers, self._environment)
             task = self._tasks.create_task(watch.work(), name=f"watch:{run.id}")
             self._working.add(task)
             task.add_done_callback(self._working.discard)

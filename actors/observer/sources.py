@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from actors.observer.health import News
+from actors.observer.hearing import Hearing
 from actors.observer.listing import Listing
 from actors.observer.log_tailing import LogTailing
 from actors.observer.probing import Sampled, asking_of, probe_of
@@ -52,7 +53,7 @@ class _Live:
 class Sources:
     """Begins and ends the sources of a run by what its journal says."""
 
-    def __init__(self, prober: HealthProber, run: Run[ObserverView], news: News, environment: Mapping[str, str]) -> None:
+    def __init__(self, prober: HealthProber, run: Run[ObserverView], hearing: Hearing, news: News, environment: Mapping[str, str]) -> None:
         spec, claims = run.view.state.system.spec, run.view.state.scenario.claims()
         self._claims = {name: found for name, found in claims.items() if isinstance(found[0], AnsweredClaim | MetricClaim)}
         self._logs = {name: (claim, phase) for name, (claim, phase) in claims.items() if isinstance(claim, LogClaim)}
@@ -61,7 +62,8 @@ class Sources:
         """The log and set claims for which reading has begun."""
         groups = (claim.group for claim, _ in claims.values() if isinstance(claim, RoleClaim))
         self._roles = {name for group in groups if group in spec.groups for name in spec.groups[group].members}
-        self.any = bool(spec.probes or spec.workloads or self._claims or self._logs or self._roles)
+        self._hearing = hearing
+        self.any = bool(spec.probes or spec.workloads or self._claims or self._logs or self._roles or hearing.claims)
         """Whether there is anything that a window waits for."""
         self._prober = prober
         self._run = run
@@ -113,6 +115,8 @@ class Sources:
         if self._tasks is None or self._over.is_set() or self._run.view.state.finished is not None:
             return
         state, self._planned = self._run.view.state, True
+        if self._hearing.claims and self._hearing.name not in self._live:
+            self._begin(self._hearing.name, self._hearing)
         for name, workload in state.workloads.items():
             if name not in self._live:
                 self._begin(name, Tailing(name, workload.output, self._run, self._news))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from actors.observer.correlating import Correlating
 from actors.observer.events import EventReading
 from actors.observer.health import Probe, Probing, bound_of
+from actors.observer.hearing import Hearing
 from actors.observer.matching import Followed, Reached, reference_of
 from actors.observer.sources import Sources
 from actors.observer.transitions import Change
@@ -29,6 +30,7 @@ from messages.observations import (
 from runs.history import phase_windows
 from runs.windows import window_of
 from targets.health import HealthProber
+from targets.span_receiver import SpanReceivers
 
 RECENT = timedelta(milliseconds=500)
 """A window's end may become known this late; events since then wait with being counted until they must be."""
@@ -37,11 +39,19 @@ RECENT = timedelta(milliseconds=500)
 class Watch:
     """Observes one run from its start on. Probing and reading never wait for the journal; what they find waits to be said."""
 
-    def __init__(self, run: Run[ObserverView], prober: HealthProber, streams: EventStreams, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        run: Run[ObserverView],
+        prober: HealthProber,
+        streams: EventStreams,
+        receivers: SpanReceivers,
+        environment: Mapping[str, str],
+    ) -> None:
         self._run = run
         self._view = run.view
         self._probing = Probing(prober, run, self._news)
-        self._sources = Sources(prober, run, self._news, environment)
+        self._hearing = Hearing(receivers, run, environment)
+        self._sources = Sources(prober, run, self._hearing, self._news, environment)
         self.events = EventReading(streams, run, self._news, self._fresh)
         self._correlating = Correlating(run.view, self.events)
         self.evidence: dict[str, EvidenceStored] = {}
@@ -55,7 +65,8 @@ class Watch:
     async def work(self) -> None:
         """Observe until stopped."""
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(work) for work in (self._probing.run(), self._sources.run(), self.events.run())]
+            parts = (self._probing.run(), self._sources.run(), self.events.run(), self._hearing.listen())
+            work = [tasks.create_task(part) for part in parts]
             try:
                 await self._stopped.wait()
             finally:

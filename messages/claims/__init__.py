@@ -30,7 +30,7 @@ from messages.claims.history import (
 from messages.claims.http import HttpClaim
 from messages.claims.latency import LatencyClaim
 from messages.claims.log import LogClaim
-from messages.claims.measured import Logged, Measured, MeasuredSpan, Scrape
+from messages.claims.measured import Logged, Measured, MeasuredSpan, Scrape, Traced
 from messages.claims.metric import MetricClaim
 from messages.claims.outage import OutageClaim
 from messages.claims.outages import SuccessSpan
@@ -39,6 +39,7 @@ from messages.claims.role import RoleClaim
 from messages.claims.roles import RoleHistory, RoleSaid
 from messages.claims.sets import SetClaim
 from messages.claims.slo import SloClaim
+from messages.claims.trace import TraceClaim
 from messages.claims.unsupported import UnsupportedClaim
 
 AnyClaim = Annotated[
@@ -58,6 +59,7 @@ AnyClaim = Annotated[
     | RoleClaim
     | SetClaim
     | SloClaim
+    | TraceClaim
     | UnsupportedClaim,
     Field(discriminator="type"),
 ]
@@ -106,6 +108,8 @@ __all__ = [
     "SloClaim",
     "SuccessSpan",
     "Tally",
+    "TraceClaim",
+    "Traced",
     "Transition",
     "UnsupportedClaim",
     "Window",

@@ -149,6 +149,8 @@ class Scope:
     """Each group's members, and whether each can be asked for its role."""
     prometheus: bool | None = None
     """Whether the system has a Prometheus."""
+    traces: bool | None = None
+    """Whether the observer receives the system's spans."""
     logs: Collection[str] | None = None
     """Services whose output is kept: those that are processes."""
     rules: Collection[str] | None = None
@@ -203,6 +205,11 @@ class Claim(Document):
         """Whether it needs the services' health."""
         return False
 
+    @property
+    def takes_grace(self) -> bool:
+        """Whether what belongs to its window may come after it."""
+        return self.follows_events
+
     def faults_named(self) -> Iterator[str]:
         """The ids of the faults that the claim is about."""
         for reference in (self.during, self.after, self.before):
@@ -242,7 +249,7 @@ class Claim(Document):
                 yield from _reference_problems(word, reference, scope)
         if sum((self.within is not None, self.throughout, self.never)) > 1:
             yield Problem((), "`within`, `throughout` and `never` exclude each other", "keep one of them")
-        if self.grace and not self.follows_events:
+        if self.grace and not self.takes_grace:
             yield Problem(("grace",), f"a claim of type {self.type} waits for no events, so it has no grace", "take it out")
 
 

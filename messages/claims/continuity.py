@@ -94,7 +94,7 @@ class KeyMatcher(Matcher):
         self.types = opened_by | closed_by | unknown_by
 
     def match(self, event: ServiceEvent) -> Match | None:
-        return event.matched(key_of(self._key, event))
+        return event.matched(key_of(self._key, event.bindings))
 
     def tally(self) -> Tally:
         return KeyTally(self._opened_by, self._unknown_by)

@@ -112,7 +112,7 @@ class WhereMatcher(Matcher):
     def match(self, event: ServiceEvent) -> Match | None:
         if not self._where.holds(event.bindings):
             return None
-        return event.matched(key_of(self._key, event) if self._key is not None else None)
+        return event.matched(key_of(self._key, event.bindings) if self._key is not None else None)
 
     def tally(self) -> Tally:
         return Tally() if self._key is None else NewTally()

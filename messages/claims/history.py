@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from messages.claims.measured import Logged, Measured, Scrape
+from messages.claims.measured import Logged, Measured, Scrape, Traced
 from messages.claims.roles import RoleHistory
 from messages.measurements import KeysListed, SetRead
-from messages.observations import EventMatched, Match
+from messages.observations import EventMatched, Match, StreamGap
 from messages.values import Duration
 from messages.verdicts import Reason, Verdict
 
@@ -175,6 +175,10 @@ class History:
     """What the members of the group that the claim names have said of their roles."""
     logged: tuple[Logged, ...] = ()
     """What this claim matched of a log."""
+    traced: tuple[Traced, ...] = ()
+    """What this claim matched of the services' spans."""
+    unheard: tuple[StreamGap, ...] = ()
+    """When no spans could be received, and why."""
     read: SetRead | None = None
     """What was tried, compared with what is there."""
     read_evidence: str | None = None

@@ -1,16 +1,15 @@
-"""What makes a service event the same as another: a business key that an expression reads."""
+"""What makes a service event, or a span, the same as another: a business key that an expression reads."""
 
-from messages.claims.claim import ServiceEvent
-from messages.expressions import Expression, ExpressionError
+from messages.expressions import Bindings, Expression, ExpressionError
 
 
-def key_of(key: Expression, event: ServiceEvent) -> str:
-    """The key of an event, as text.
+def key_of(key: Expression, values: Bindings) -> str:
+    """The key of an event or a span, as text.
 
     Raises:
         ExpressionError: it has none, or that is no text or number.
     """
-    found = key.evaluate(event.bindings)
+    found = key.evaluate(values)
     if not isinstance(found, str | int | float) or isinstance(found, bool) or found == "":
         msg = f"the key is {'empty' if found == '' else type(found).__name__}, not a text or number"
         raise ExpressionError(msg)

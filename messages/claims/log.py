@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from messages.claims.claim import Problem, Scope, expression_problems, nearest
 from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
-from messages.claims.measured import Logged
+from messages.claims.measured import Logged, placed
 from messages.claims.patterns import re2
 from messages.expressions import Bindings, compiled
 from messages.values import Token, brief
@@ -188,21 +188,10 @@ def _seen(logged: tuple[Logged, ...], opens: datetime, closes: datetime | None) 
             continue
         unread, reached = max(unread, span.start - reached), span.end
         spans.append(span)
-        placed = _placed(span, opens, closes)
-        if placed:
+        inside = placed(span, opens, closes)
+        if inside:
             lines, count = lines + span.lines, count + span.count
             errors, error = errors + span.errors, error or span.error
-        elif placed is None:
+        elif inside is None:
             perhaps += span.count
     return _Seen(lines, count, perhaps, errors, error, max(unread, closes - reached) if closes is not None else unread, tuple(spans))
-
-
-def _placed(span: Logged, opens: datetime, closes: datetime | None) -> bool | None:
-    """Whether the matches of a span lie in the window; None when nobody knows. Spans are cut at windows' edges that are known in time."""
-    if span.start >= opens and (closes is None or span.end <= closes):
-        return True
-    if span.late or span.first is None or span.last is None:
-        return None
-    if span.first >= opens and (closes is None or span.last < closes):
-        return True
-    return False if span.last < opens or (closes is not None and span.first >= closes) else None

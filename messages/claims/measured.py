@@ -1,4 +1,4 @@
-"""What was measured in a span of time: durations by probes and workloads, and scraped metrics, lines of logs. Plain facts for judges."""
+"""What was measured in a span of time: durations by probes and workloads, metrics, lines of logs and spans. Plain facts for judges."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from messages.claims.outages import SuccessSpan
 from messages.claims.spans import Span
 from messages.histogram import Histogram, rank_of
+from messages.measurements import TraceMatched
 
 NAMED = 20
 """How many summaries a judgement names: those with the slowest samples."""
@@ -132,3 +133,22 @@ class Logged:
     errors: int = 0
     error: str = ""
     samples: tuple[str, ...] = ()
+
+
+def placed(found: Logged | TraceMatched, opens: datetime, closes: datetime | None) -> bool | None:
+    """Whether the matches of a stretch lie in the window; None when nobody knows. Stretches are cut at edges that are known in time."""
+    if found.start >= opens and (closes is None or found.end <= closes):
+        return True
+    if found.first is None or found.last is None:
+        return None
+    if found.first >= opens and (closes is None or found.last < closes):
+        return True
+    return False if found.last < opens or (closes is not None and found.first >= closes) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a claim matched of the spans that were received in a stretch of time."""
+
+    told: TraceMatched
+    evidence: str

@@ -158,7 +158,7 @@ class Trail:
             found = attributes.get("correlationid")
             return found if isinstance(found, str) else ""
         try:
-            return key_of(self._key, event)
+            return key_of(self._key, event.bindings)
         except ExpressionError:
             return ""
 

@@ -111,6 +111,7 @@ CLAIMS: dict[str, str] = {
     "role": "{type: role, group: fleet, role: leader, exactly: 1, within: 5s, after: restart}",
     "set": '{type: set, workload: writers, op: write, read: {http: {url: "http://127.0.0.1:8080/keys", items: json.keys}}}',
     "slo": "{type: slo, probe: front, at_least: 99.5%, below: 250ms, min_samples: 200}",
+    "trace": "{type: trace, where: \"span.name == 'submit_order' && span.service == 'web' && !span.error\", at_least: 20, grace: 6s}",
     "unsupported": "{type: unsupported, wanted: audit_correlation/events_correlated}",
 }
 """An example of each type."""
@@ -208,6 +209,8 @@ KEYS: dict[str, str] = {
     "between": "[[web], [db]]",
     "EventClaim.where": "\"event.type == 'order.filled'\"",
     "LogClaim.where": "\"line.startsWith('ERROR') && !line.contains('retry')\"",
+    "TraceClaim.where": "\"span.name == 'submit_order' && span.attributes['venue'] == 'sim'\"",
+    "TraceClaim.key": "span.name",
     "contains": "reconnected",
     "op": "write",
     "read": "{command: {argv: [redis-cli, smembers, keys]}}",
@@ -328,6 +331,8 @@ KEYS: dict[str, str] = {
     "groups": "{fleet: {members: [web, db]}}",
     "volumes": "{data: {service: db, path: /srv/data}}",
     "prometheus": '{http: "http://127.0.0.1:9090"}',
+    "traces": '{listen: "127.0.0.1:14317"}',
+    "Traces.listen": '"127.0.0.1:14317"',
     "probes": '{front: {http: {url: "http://127.0.0.1:8080/"}, rate: 20/s}}',
     "workloads": "{buyers: {command: [python, buyers.py]}}",
     "steady_state": "{settle: 10s, recover: 30s}",

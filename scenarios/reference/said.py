@@ -34,6 +34,8 @@ DESCRIPTIONS: dict[str, str] = {
     "MetricClaim.at_most": "The most that it may be, likewise.",
     "MetricClaim.equals": "What it must be.",
     "MetricClaim.deadline": "A scrape that takes longer is none.",
+    "TraceClaim.at_least": "So many spans, or new keys, must come.",
+    "TraceClaim.at_most": "No more may come.",
     "Parameter.default": "What it is when nobody says anything else.",
     "argv": "The program and its arguments; no shell.",
     "command": "The program and its arguments; no shell.",

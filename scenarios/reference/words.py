@@ -65,6 +65,7 @@ PARTS: dict[str, dict[str, str]] = {
         "CommandRole": "Command role",
         "ChaosEndpoint": "Chaos endpoint",
         "Endpoint": "Endpoint",
+        "Traces": "Traces",
         "Link": "Link",
         "Group": "Group",
         "Volume": "Volume",
