@@ -48,7 +48,7 @@ class Measurements:
             case LogMatched() as event:
                 insort(self._logged.setdefault(event.assertion, []), _logged(event, recorded.evidence), key=BY_START)
             case TraceMatched() as event:
-                self._traced.setdefault(event.assertion, []).append(Traced(event, recorded.evidence))
+                insort(self._traced.setdefault(event.assertion, []), Traced(event, recorded.evidence), key=lambda one: one.told.start)
             case SetRead() as event:
                 self._read.setdefault(event.assertion, (event, recorded.evidence))
             case KeysListed() as event:

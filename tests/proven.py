@@ -15,7 +15,7 @@ from messages.events import RunEvent
 from messages.expressions import Bindings
 from messages.fault_events import FaultArmed, FaultEffective, FaultGone, FaultInjected, FaultReverted
 from messages.histogram import Histogram
-from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead
+from messages.measurements import AnswerSeen, KeysListed, LogMatched, MetricSampled, SetRead, TraceMatched
 from messages.observations import ObservedUntil, OperationsSeen, ProbeSummary, RoleSeen, ServiceDown, ServiceUp
 from messages.run_events import ActionRequested, AssertionOpened, PhaseFinished, PhaseStarted, RunAccepted, RunStarted
 from messages.scenario import Scenario
@@ -33,7 +33,10 @@ SYSTEM = System.model_validate_json("""{"metadata": {"name": "shop"}, "spec": {"
     "api": {"driver": {"process": {"command": ["api"]}}, "health": {"tcp": {"address": "h:2"}}, "role": {"http": {"url": "http://h:2/role"}}}},
   "groups": {"nodes": {"members": ["web", "api"]}},
   "probes": {"quote": {"http": {"url": "http://h:1/quote"}, "rate": "10/s"}},
-  "workloads": {"buyers": {"command": ["buyers"]}}}}""")
+  "workloads": {"buyers": {"command": ["buyers"]}},
+  "traces": {"listen": "127.0.0.1:14317"},
+  "correlation": {"rules": [{"name": "restart-fills", "trigger": {"service": "test-coordinator", "type": "chaos_injection_started"},
+    "effect": {"service": "web", "type": "order.filled"}, "max_delay": "2s"}]}}}""")
 
 _ASKED = {"url": "http://h:2/", "every": "200ms"}
 _CALLED = {"type": "grpc", "address": "h:2", "method": "shop.Orders/Count", "every": "200ms"}
@@ -67,6 +70,10 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "health": {"type": "health", "target": "api", "throughout": True},
     "health-within": {"type": "health", "target": "web", "after": "restart.effective", "within": "2s"},
     "recovery": {"type": "recovery", "target": "web", "of": "restart", "within": "2s", "by": "itself"},
+    "correlation": {"type": "correlation", "rule": "restart-fills", "fault": "restart"},
+    "expression": {"type": "expression", "expect": "faults.restart.lasted < 2.0 && faults.restart.restored_by == 'itself'"},
+    "trace": {"type": "trace", "where": "span.name == 'submit'"},
+    "trace-never": {"type": "trace", "where": "span.error", "never": True},
     "role": {"type": "role", "group": "nodes", "role": "leader", "exactly": 1, "throughout": True},
 }  # fmt: skip
 """The claims of the phase `chaos`, from 3 s to 6 s, by their ids."""
@@ -142,6 +149,7 @@ def looked() -> Told:
         *((end + 0.08, _answers(name, start, end)) for name in asked for start, end in edges[2:5]),
         *(line for name in ("metric", "metric-increase") for line in _scraped(name)),
         *((end + 0.09, _log(name, start, end)) for name in ("log", "log-never") for start, end in edges[2:5]),
+        *((end + 0.095, _spans(name, start, end)) for name in ("trace", "trace-never") for start, end in edges[2:5]),
         (6.3, read_back(OPERATIONS, ITEMS)),
         *_roles(),
         (6.2, ObservedUntil(stage="chaos", number=1, probes=at(6.1), events=at(6.1), told=at(6.1), kind="end")),
@@ -196,6 +204,12 @@ def _log(name: str, start: int, end: int) -> LogMatched:
     found = name == "log" and start == 4
     told = {"count": 1, "first": at(4.5), "last": at(4.5), "samples": ("reconnected",)} if found else {"count": 0}
     return LogMatched.model_validate({"assertion": name, "start": at(start), "end": at(end), "lines": 3, **told})
+
+
+def _spans(name: str, start: int, end: int) -> TraceMatched:
+    found = name == "trace" and start == 4
+    told = {"count": 1, "first": at(4.5), "last": at(4.5), "samples": ("submit of web, 2ms",)} if found else {"count": 0}
+    return TraceMatched.model_validate({"assertion": name, "start": at(start), "end": at(end), "spans": 5, **told})
 
 
 OPERATIONS = tuple(f'{{"op": "buy", "id": "{number}", "outcome": "ok"}}'.encode() for number in range(3))
