@@ -1,7 +1,7 @@
 """100,000 service events joined with 20 faults by ten rules, from the bytes of the stream to all that the journal is told.
 
-Half a million events a day in small: orders of four events each that share a correlation id, alerts after most faults, and what follows
-from these. The same with half as many events says whether it grows with their number alone.
+Orders of four events each that share a correlation id, alerts after the faults, and what follows from these. The same with half as many
+events says whether the time grows with their number.
 """
 
 import json

@@ -26,7 +26,7 @@ from runs.correlation.trail import Flow, Seen, Trail
 from runs.state import RunState
 
 LISTED = 30
-"""How many kinds of links of a fault are listed."""
+"""How many kinds of links of a fault are listed, and silences, and ends of keys."""
 SOURCES = CHAINS = UNEXPLAINED = 50
 SAMPLES = 5
 CLOCK_STEP = timedelta(seconds=1)
@@ -81,12 +81,12 @@ class Findings:
             gap=gap,
             disturbed=fault.services,
             seen=True if shown else False if tells else None,
-            silences=tuple(silences),
+            silences=tuple(silences[:LISTED]),
             links=grouped(links)[:LISTED],
             followed=len(links),
             normal=_normal(links, silences),
             keys=len(met),
-            fates=tuple(self._fates(met)),
+            fates=tuple(self._fates(met))[:LISTED],
         )
 
     def beside(self, number: int, unreadable: Sequence[Unreadable], *, final: bool, gap: bool) -> AuditCorrelated:
