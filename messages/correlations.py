@@ -107,8 +107,7 @@ class FaultCorrelated(RunEvent):
 class SourceRead(Message):
     """The events of one source."""
 
-    service: str
-    """The service, or the `source` of its events if it is none of the system's."""
+    source: str
     events: int
     duplicates: int = 0
     """Events that came again with the same id."""
@@ -125,8 +124,9 @@ class SourceRead(Message):
 class Unexplained(Message):
     """Something that no fault, rule, trace or correlation id explains."""
 
-    what: Literal["event", "silence", "sequence", "duplicate", "clock"]
+    what: Literal["event", "silence", "sequence", "duplicate", "clock", "unreadable"]
     service: str
+    """Or the source, or nobody's."""
     text: str
     at: Instant
     """The first time."""
@@ -160,12 +160,17 @@ class AuditCorrelated(RunEvent):
     """From here to the first fault it was learnt what is ordinary; None: there was no such time, so nobody can say what is not."""
     learnt: int
     """Events in that time."""
+    touched: Instant | None = None
+    """When the first fault began; None: there was none, so nothing was held against what is ordinary."""
     sources: tuple[SourceRead, ...] = ()
+    """At most 50."""
+    sources_count: int = 0
     chains: tuple[Chain, ...] = ()
-    silences: tuple[Silence, ...] = ()
+    """What followed from events that are no faults, at most 10."""
     unexplained: tuple[Unexplained, ...] = ()
     """At most 50."""
     unexplained_count: int = 0
+    """How many events, silences and numbers those are, with the ones that are not listed."""
     unreadable: tuple[Unreadable, ...] = ()
     """The first 20."""
 

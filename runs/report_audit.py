@@ -1,7 +1,7 @@
 """What a report says of the audit trail: for every fault what followed from it, and what nothing explains."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from messages.correlations import AuditCorrelated, Chain, Fate, FaultCorrelated, Link, Silence, SourceRead, Unexplained, Unreadable
 from messages.values import Instant, Message, brief
@@ -33,20 +33,20 @@ class AuditTrail(Message):
     """What the events of the system say of the run, joined with its faults: by ids, by rules, and by service and time."""
 
     summary: str
-    until: Instant | None
+    until: Instant | None = None
     """It was read so far."""
-    complete: bool
-    """It was read to the run's end, without a gap."""
-    events: int
-    learnt: int
+    complete: bool = False
+    """It was read to the end of the recovery, without a gap."""
+    events: int = 0
+    learnt: int = 0
     """Events before the first fault, from which it was learnt what is ordinary."""
-    faults: tuple[FaultTrail, ...]
-    chains: tuple[Chain, ...]
+    faults: tuple[FaultTrail, ...] = ()
+    chains: tuple[Chain, ...] = ()
     """What followed from events that are no faults of the run."""
-    sources: tuple[SourceRead, ...]
-    unexplained: tuple[Unexplained, ...]
-    unexplained_count: int
-    unreadable: tuple[Unreadable, ...]
+    sources: tuple[SourceRead, ...] = ()
+    unexplained: tuple[Unexplained, ...] = ()
+    unexplained_count: int = 0
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def audit_of(
@@ -56,20 +56,8 @@ def audit_of(
     if state.accepted is None or not state.system.spec.events:
         return None
     if beside is None:
-        told = "The audit trail was not read: the run ended before its first phase did."
-        return AuditTrail(
-            summary=told,
-            until=None,
-            complete=False,
-            events=0,
-            learnt=0,
-            faults=(),
-            chains=(),
-            sources=(),
-            unexplained=(),
-            unexplained_count=0,
-            unreadable=(),
-        )
+        told = "Nothing was told of the audit trail: no phase was over yet, or nobody observed it."
+        return AuditTrail(summary=told)
     return AuditTrail(
         summary=_summary(beside),
         until=beside.until,
@@ -86,19 +74,28 @@ def audit_of(
 
 
 def _summary(beside: AuditCorrelated) -> str:
-    sources = len(beside.sources)
-    told = f"{beside.events} events of {sources} source{'s' if sources != 1 else ''}"
-    if beside.baseline is None:
-        return f"{told}; none came before the first fault, so nobody can say what is out of the ordinary."
-    left = f"{beside.unexplained_count} left unexplained" if beside.unexplained_count else "nothing left unexplained"
-    gap = (
-        ", but part of them was not read" if beside.gap else "" if beside.final else ", read up to the end of the last phase that was over"
+    told = f"{_number(beside.events, 'event')} of {_number(beside.sources_count, 'source')}"
+    read = (
+        " Part of them was not read."
+        if beside.gap
+        else ""
+        if beside.final
+        else " They were read to the end of the last phase that was over."
     )
-    return f"{told}{gap}; {left}."
+    if beside.touched is None:
+        return f"{told}; there was no fault, so nothing was held against what is ordinary.{read}"
+    if beside.baseline is None or not beside.learnt:
+        return f"{told}; none came in good time before the first fault, so nobody can say what is out of the ordinary.{read}"
+    left = f"{beside.unexplained_count} left unexplained" if beside.unexplained_count else "nothing left unexplained"
+    return f"{told}; {left}.{read}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _trail(trail: FaultCorrelated, fault: FaultReport, beside: AuditCorrelated) -> FaultTrail:
-    answers = _answers(trail, fault.called or fault.injected or trail.until, known=beside.baseline is not None)
+    answers = _answers(trail, fault.called or fault.injected or trail.until, known=beside.baseline is not None and beside.learnt > 0)
     return FaultTrail(
         fault=trail.fault,
         answers=tuple(Answer(question=question, answer=answer) for question, answer in answers),
@@ -120,13 +117,13 @@ def _seen(trail: FaultCorrelated, since: datetime, *, known: bool) -> str:
     own = [_link(link) for link in trail.links if link.service in trail.disturbed]
     own += [_silence(silence, since) for silence in trail.silences if silence.service in trail.disturbed]
     targets = ", ".join(trail.disturbed) or "it"
-    if own:
-        return f"yes: {'; '.join(own)}"
+    if trail.seen:
+        return f"yes: {'; '.join(own) or targets}"
     if not known:
         return "nobody can say: nothing is known of how it was before"
     if trail.seen is None:
         return f"nobody can say: {targets} tells too little when all is well"
-    return f"no: {targets} told neither more nor less than before"
+    return f"no: nothing new came of {targets}, and no silence longer than usual"
 
 
 def _link(link: Link) -> str:
@@ -140,16 +137,17 @@ def _link(link: Link) -> str:
 
 
 def _silence(silence: Silence, since: datetime) -> str:
-    begun = brief(max(silence.start - since, silence.start - silence.start))
+    begun = silence.start - since
+    when = f"{brief(begun)} after it" if begun >= timedelta() else f"{brief(-begun)} before it"
     if silence.end is None:
-        return f"{silence.service} silent from {begun} on, to the end"
-    return f"{silence.service} silent for {brief(silence.end - silence.start)} from {begun} on ({brief(silence.usual)} is usual at most)"
+        return f"{silence.service} silent from {when} to the end"
+    return f"{silence.service} silent for {brief(silence.end - silence.start)} from {when} ({brief(silence.usual)} is usual at most)"
 
 
 def _normal(trail: FaultCorrelated, since: datetime) -> str:
     still = [silence.service for silence in trail.silences if silence.end is None]
     if still:
-        return f"it was not: {', '.join(still)} was still silent"
+        return f"it was not: still silent: {', '.join(still)}"
     if trail.normal is None:
         return "nothing was out of the ordinary"
     return f"after {brief(trail.normal - since)}: that was the last that the trail links to it"
@@ -158,9 +156,12 @@ def _normal(trail: FaultCorrelated, since: datetime) -> str:
 def _keys(trail: FaultCorrelated) -> str:
     if not trail.keys:
         return "none that is known"
-    told = [
-        f"{fate.keys} ended with {fate.type}" if not fate.open else f"{fate.keys} still open after {fate.type} ({', '.join(fate.samples)})"
-        for fate in sorted(trail.fates, key=lambda fate: not fate.open)[:KEYS]
-    ]
-    more = sum(fate.keys for fate in trail.fates) - sum(fate.keys for fate in sorted(trail.fates, key=lambda fate: not fate.open)[:KEYS])
-    return f"{trail.keys}: {', '.join(told)}{f', {more} otherwise' if more else ''}"
+    first = sorted(trail.fates, key=lambda fate: not fate.open)
+    more = trail.keys - sum(fate.keys for fate in first[:KEYS])
+    return f"{trail.keys}: {', '.join(_fate(fate) for fate in first[:KEYS])}{f', {more} otherwise' if more else ''}"
+
+
+def _fate(fate: Fate) -> str:
+    if fate.open:
+        return f"{fate.keys} still open after {fate.type} ({', '.join(fate.samples)})"
+    return f"{fate.keys} {'ended with' if fate.open is False else 'last seen at'} {fate.type}"

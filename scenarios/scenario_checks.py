@@ -230,6 +230,7 @@ def _scope(claim: Claim, system: System | None, faults: dict[str, tuple[str, str
         prometheus=spec.prometheus is not None,
         traces=spec.traces is not None,
         logs=[name for name, service in spec.services.items() if service.driver.process is not None],
+        events=bool(spec.events),
         rules=[rule.name for rule in spec.correlation.rules],
     )
 

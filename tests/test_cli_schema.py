@@ -44,6 +44,7 @@ spec:
   groups: {fleet: {members: [web, db]}}
   volumes: {data: {service: db, path: /srv/data}}
   probes: {front: {http: {url: "http://127.0.0.1:18001/"}}}
+  events: ["shop.events.>"]
   correlation:
     rules:
       - name: chaos-alert

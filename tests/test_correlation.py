@@ -16,7 +16,7 @@ from messages.scenario import Scenario
 from messages.system import System
 from messages.undo import Undo
 from messages.verdicts import Reason, Verdict
-from runs.correlation.counting import counted
+from runs.correlation.counting import Counting, counted
 from runs.correlation.findings import Findings
 from runs.correlation.trail import Trail
 from runs.state import RunState
@@ -170,10 +170,15 @@ def test_an_effect_of_an_effect_goes_back_to_the_fault() -> None:
     assert links[1].confidence == pytest.approx(0.95**2, abs=0.0001)
 
 
-def test_of_two_faults_neither_is_the_sure_cause() -> None:
+def test_of_two_faults_neither_is_the_sure_cause_but_one_of_them_is() -> None:
     found = findings([*traffic(), event(14, "risk", "alert", **ALERT)], KILL, HALT)
 
-    assert of_fault(found, "kill").links == of_fault(found, "halt").links == ()
+    for name in ("kill", "halt"):
+        (link,) = of_fault(found, name).links
+        assert link.confidence == 0.475
+        assert judged({"rule": "chaos-alert", "fault": name}, found) == PASSED
+        assert judged({"rule": "chaos-alert", "fault": name, "confidence": 0.8}, found) == FAILED
+    assert beside(found).unexplained_count == 0
 
 
 def test_the_end_of_a_fault_has_effects_too() -> None:
@@ -297,7 +302,7 @@ def test_sequence_numbers_that_are_left_out_are_counted() -> None:
     found = beside(findings([*traffic(), *(event(1, "risk", "position"),), *numbered], KILL))
 
     assert [(odd.what, odd.count) for odd in found.unexplained] == [("sequence", 1)]
-    assert next(source.missing for source in found.sources if source.service == "risk") == 1
+    assert next(source.missing for source in found.sources if source.source == "risk") == 1
 
 
 def test_a_number_that_comes_late_is_out_of_order_and_not_missing() -> None:
@@ -306,14 +311,14 @@ def test_a_number_that_comes_late_is_out_of_order_and_not_missing() -> None:
 
     found = beside(findings([*traffic(), event(1, "risk", "position"), *numbered], KILL))
 
-    risk = next(source for source in found.sources if source.service == "risk")
+    risk = next(source for source in found.sources if source.source == "risk")
     assert (risk.missing, risk.reordered) == (0, 1)
 
 
 def test_numbers_that_begin_anew_are_those_of_a_source_that_did() -> None:
     numbered = [event(20 + n / 10, "risk", "position", f"p{n}", sequence=number) for n, number in enumerate([7, 8, 9, 0, 1, 2])]
 
-    risk = next(s for s in beside(findings([*traffic(), event(1, "risk", "position"), *numbered], KILL)).sources if s.service == "risk")
+    risk = next(s for s in beside(findings([*traffic(), event(1, "risk", "position"), *numbered], KILL)).sources if s.source == "risk")
 
     assert (risk.missing, risk.reordered) == (0, 0)
 
@@ -323,7 +328,7 @@ def test_an_event_that_comes_twice_counts_once() -> None:
 
     found = beside(findings([*traffic(), *twice], KILL))
 
-    assert next(source.duplicates for source in found.sources if source.service == "exchange") == 1
+    assert next(source.duplicates for source in found.sources if source.source == "exchange") == 1
     assert [odd.what for odd in found.unexplained] == ["duplicate"]
 
 
@@ -335,7 +340,7 @@ def test_a_clock_that_goes_ahead_or_back_is_told() -> None:
     found = beside(findings([*traffic(), *told, *back], KILL))
 
     assert ("clock", "risk") in {(odd.what, odd.service) for odd in found.unexplained}
-    assert next(source.reordered for source in found.sources if source.service == "exchange") == 1
+    assert next(source.reordered for source in found.sources if source.source == "exchange") == 1
 
 
 def test_what_services_tell_as_they_are_stopped_needs_no_explanation() -> None:
@@ -380,7 +385,7 @@ def judged(
 ) -> tuple[Verdict, Reason | None] | None:
     a_claim = CorrelationClaim.model_validate({"id": "c", "type": "correlation", **claim})
     window = Window(at(opens), at(closes))
-    seen = counted(found, "c", a_claim, window, 1, through=9, gap=gap)
+    seen = counted(found, "c", a_claim, (at(opens), at(closes)), 1, through=9, gap=gap)
     judgement = a_claim.judge(History(window=window, services={}, faults={}, matched=seen, matched_evidence="e"))
     assert judgement is None or judgement.verdict is not Verdict.PASSED or judgement.evidence == ("e",)
     return (judgement.verdict, judgement.reason) if judgement is not None else None
@@ -433,8 +438,117 @@ def test_nothing_passes_if_nobody_knows_what_is_ordinary(claim: dict[str, Any]) 
     assert judged(claim, findings(late, KILL)) == INCONCLUSIVE
 
 
-def test_a_claim_whose_window_is_not_over_is_not_judged() -> None:
-    found = findings(traffic(), KILL)
-    claim = CorrelationClaim(id="c", type="correlation", unexplained=0)
+def test_only_claims_whose_windows_are_over_are_counted() -> None:
+    claims = [{"id": "early", "type": "correlation", "unexplained": 0}, {"id": "late", "type": "correlation", "unexplained": 0}]
+    spec = {"system": "shop", "phases": [{"name": "p", "duration": "1s", "assertions": claims}]}
+    windows = {"early": Window(at(1), at(5)), "late": Window(at(1))}
+    counting = Counting(
+        Scenario.model_validate({"metadata": {"name": "s"}, "spec": spec}, strict=False), lambda claim, _: windows[claim.id]
+    )
 
-    assert counted(found, "c", claim, Window(at(10)), 1, through=9, gap=False) is None
+    assert [name for name, *_ in counting.over(at(9))] == ["early"]
+    assert list(counting.over(at(4))) == []
+
+
+def test_what_is_out_of_the_window_hides_nothing_in_it() -> None:
+    odd = [event(second, "risk", "odd") for second in (20, 27, 28)]
+
+    found = findings([*traffic(), *odd], KILL)
+
+    assert judged({"unexplained": 0}, found, 25, 30) == FAILED
+    assert judged({"unexplained": 1}, found, 25, 30) == FAILED
+    assert judged({"unexplained": 2}, found, 25, 30) == PASSED
+
+
+@pytest.mark.parametrize(("opens", "closes"), [(0, 10), (8, 11.9)])
+def test_before_the_first_fault_nothing_is_looked_at(opens: float, closes: float) -> None:
+    assert judged({"unexplained": 0}, findings([*traffic(), event(8, "risk", "odd")], KILL), opens, closes) == INCONCLUSIVE
+
+
+def test_without_any_fault_nothing_is_looked_at() -> None:
+    assert judged({"unexplained": 0}, findings(traffic())) == INCONCLUSIVE
+
+
+def test_more_than_is_kept_is_no_reason_to_pass() -> None:
+    flood = [event(13 + n / 1000, "exchange", "flood", f"f{n}") for n in range(2000)]
+    late = [event(24 + n / 1000, "exchange", "flood", f"l{n}") for n in range(300)]
+
+    assert judged({"unexplained": 0}, findings([*traffic(), *flood, *late], KILL), 20, 30) == (Verdict.INCONCLUSIVE, Reason.GAP)
+
+
+def test_more_than_a_rule_keeps_is_no_reason_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runs.correlation.trail.KEPT_FOR_RULES", 5)
+    alerts = [event(second, "risk", "alert", f"a{second}", **ALERT) for second in range(1, 12)]
+    late = [event(14, "risk", "alert", **ALERT), event(15, "trading-engine", "halted")]
+
+    assert judged({"rule": "alert-halt", "never": True}, findings([*traffic(), *alerts, *late], KILL)) == (Verdict.INCONCLUSIVE, Reason.GAP)
+
+
+def test_a_rule_that_cannot_be_evaluated_is_no_reason_to_pass() -> None:
+    bare = event(14, "risk", "alert")
+
+    assert judged({"rule": "chaos-alert", "never": True}, findings([*traffic(), bare], KILL)) == (Verdict.INCONCLUSIVE, Reason.JUDGE_ERROR)
+
+
+def test_a_silence_that_began_before_its_fault_is_not_explained_by_it() -> None:
+    found = findings(traffic(without=[("exchange", 9.5, 99)]), HALT)
+
+    assert of_fault(found, "halt").silences == ()
+    assert [odd.what for odd in beside(found).unexplained] == []  # it became one before the first fault, when nothing is looked at
+    late = findings(traffic(without=[("exchange", 20, 99)]), ("kill", 12, 14), ("halt", 28, 29))
+    assert [(odd.what, odd.service) for odd in beside(late).unexplained] == [("silence", "exchange")]
+
+
+def test_a_great_hole_in_a_fault_hides_no_other_after_it() -> None:
+    numbers = [(11, 1), (13, 20_000), (24, 21_000)]
+    numbered = [event(second, "risk", "position", f"p{number}", sequence=number) for second, number in numbers]
+
+    found = findings([*traffic(), event(1, "risk", "position"), *numbered], KILL)
+
+    assert next(source.missing for source in beside(found).sources if source.source == "risk") == 19_998 + 999
+    assert [(odd.what, odd.count) for odd in beside(found).unexplained] == [("sequence", 999)]
+    assert judged({"unexplained": 0}, found, 20, 30) == FAILED
+
+
+def test_what_cannot_be_read_is_unexplained() -> None:
+    trail = Trail(SYSTEM.event_names(), SYSTEM.spec.correlation)
+    for one in traffic():
+        trail.see(one)
+    trail.refuse(at(15))
+    trail.refuse(at(25))
+
+    (odd,) = Findings(trail, journal(KILL), at(36)).beside(1, (), final=True, gap=False).unexplained
+
+    assert (odd.what, odd.count, odd.at) == ("unreadable", 1, at(25))
+
+
+def test_two_sources_of_a_service_may_have_the_same_ids() -> None:
+    twice = [event(20, "engine", "order.submitted", "1", sequence=1), event(20.1, "trading-engine", "order.submitted", "1", sequence=501)]
+
+    assert beside(findings([*traffic(), *twice], KILL)).unexplained_count == 0
+
+
+@pytest.mark.parametrize("key", ["\ud800x", "k" * 513, 7, None])
+def test_a_key_that_cannot_be_stored_is_none(key: Any) -> None:
+    found = findings([*traffic(), event(19, "risk", "cleared", correlationid=key)], KILL)
+
+    (link,) = of_fault(found).links
+    assert link.event.key is None
+    assert of_fault(found).model_dump_json()
+
+
+def test_a_key_whose_events_come_out_of_order_has_the_newest_as_its_last() -> None:
+    trail = Trail(SYSTEM.event_names(), SYSTEM.spec.correlation)
+    trail.see(event(13, "exchange", "order.filled", correlationid="o"))
+    trail.see(event(12.9, "trading-engine", "order.submitted", correlationid="o"))
+
+    assert (trail.flows["o"].kind, trail.flows["o"].first) == (("exchange", "order.filled"), at(12.9))
+
+
+def test_too_little_time_before_the_first_fault_teaches_nothing() -> None:
+    state = journal(("kill", 0.5, 5))
+    trail = Trail(SYSTEM.event_names(), SYSTEM.spec.correlation)
+    for one in traffic():
+        trail.see(one)
+
+    assert Findings(trail, state, at(36)).baseline is None

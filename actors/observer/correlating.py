@@ -7,11 +7,9 @@ from actors.observer.events import EventReading
 from actors.observer.view import ObserverView
 from actors.observer.watermarks import finished_stages
 from bus.actor import Decision
-from messages.claims import CorrelationClaim
-from messages.correlations import AuditCorrelated
 from messages.events import RunEvent
 from messages.ids import trace_id
-from runs.correlation.counting import LATE, counted
+from runs.correlation.counting import LATE, Counting, counted
 from runs.correlation.findings import Findings
 from runs.windows import window_of
 
@@ -22,41 +20,37 @@ class Correlating:
     def __init__(self, view: ObserverView, events: EventReading) -> None:
         self._view = view
         self._events = events
-        claims = view.state.scenario.claims()
-        self._claims = {name: (claim, phase) for name, (claim, phase) in claims.items() if isinstance(claim, CorrelationClaim)}
+        self._counting = Counting(view.state.scenario, lambda claim, phase: window_of(view.state, claim, phase))
 
-    def decisions(self) -> Iterator[Decision]:
-        """What is to be said now."""
-        until = self._events.until
-        if until is None or not self._events.subjects:
+    def counts(self) -> Iterator[Decision]:
+        """What claims whose windows are over have counted in them."""
+        until, found = self._until, None
+        if until is None:
             return
-        yield from self._counts(until)
-        yield from self._trail(until)
+        for name, claim, opens, closes in self._counting.over(until - LATE):
+            said = self._view.matched.get(name)
+            if said is None or (said.opens, said.closes) != (opens, closes):
+                found, number = found or self._findings(until), said.number + 1 if said is not None else 1
+                gap = self._has_gap(closes)
+                yield counted(found, name, claim, (opens, closes), number, through=self._events.through, gap=gap)
 
-    def _counts(self, until: datetime) -> Iterator[Decision]:
-        state = self._view.state
-        for name, (claim, phase) in self._claims.items():
-            window, said = window_of(state, claim, phase), self._view.matched.get(name)
-            if window.closes is None or until < window.closes + LATE:
-                continue
-            if said is not None and (said.opens, said.closes) == (window.opens, window.closes):
-                continue
-            number, gap = said.number + 1 if said is not None else 1, self._has_gap(window.closes)
-            event = counted(self._findings(until), name, claim, window, number, through=self._events.through, gap=gap)
-            if event is not None:
-                yield event
-
-    def _trail(self, until: datetime) -> Iterator[Decision]:
+    def trail(self) -> Iterator[Decision]:
         """At the end of each stage that was read through, but for settling; the last when the steady state is there again."""
+        until, said = self._until, self._view.audited
+        if until is None:
+            return
         over = [stage for stage, finished in finished_stages(self._view.state) if stage.kind != "settle" and finished <= until]
-        said = self._view.audited
         if not over or (said is not None and said.number >= len(over)):
             return
         found, number, final = self._findings(until), len(over), over[-1].kind == "recover"
         gap = self._has_gap(until)
         trails: list[RunEvent] = [found.of_fault(fault, number, final=final, gap=gap) for fault in found.faults]
-        beside: AuditCorrelated = found.beside(number, self._events.unreadable, final=final, gap=gap)
-        yield (*trails, beside)
+        yield (*trails, found.beside(number, self._events.unreadable, final=final, gap=gap))
+
+    @property
+    def _until(self) -> datetime | None:
+        """Every event stored before this instant was read; None as long as nothing was, or if there is nothing to read."""
+        return self._events.until if self._events.subjects else None
 
     def _findings(self, until: datetime) -> Findings:
         return Findings(self._events.trail, self._view.state, until, trace_id(self._view.traceparent))

@@ -149,6 +149,7 @@ class EventReading:
     def _on_event(self, at: datetime, event: ServiceEvent | Unreadable) -> None:
         if isinstance(event, Unreadable):
             self.counting.add(at, None)
+            self.trail.refuse(at)
             if len(self.unreadable) < UNREADABLE:
                 self.unreadable.append(event)
             return

@@ -8,7 +8,7 @@ from messages.claims import CorrelationClaim, ServiceEvent
 from messages.correlations import Unreadable
 from messages.observations import EventCounted, EventMatched
 from messages.scenario import Scenario
-from runs.correlation.counting import counted
+from runs.correlation.counting import Counting, counted
 from runs.correlation.findings import Findings
 from runs.correlation.trail import Trail
 from runs.history import phase_windows
@@ -22,8 +22,8 @@ class Recalling:
     def __init__(self, state: RunState, scenario: Scenario, trace: str = "") -> None:
         self._state = state
         self._matching = Matching(scenario.claims(), state.system.event_names())
-        claims = scenario.claims()
-        self._correlated = {name: (claim, phase) for name, (claim, phase) in claims.items() if isinstance(claim, CorrelationClaim)}
+        self._counting = Counting(scenario, lambda claim, phase: window_of(state, claim, phase))
+        self._correlates = any(isinstance(claim, CorrelationClaim) for claim, _ in scenario.claims().values())
         self._trail = Trail(state.system.event_names(), state.system.spec.correlation)
         self._trace = trace
         self._stored: list[datetime] = []
@@ -32,7 +32,7 @@ class Recalling:
     @property
     def wanted(self) -> bool:
         """Whether any claim follows events."""
-        return bool(self._matching.followed or self._correlated)
+        return bool(self._matching.followed or self._correlates)
 
     def see(self, at: datetime, event: ServiceEvent | Unreadable) -> None:
         """Take in the next message of the streams."""
@@ -41,7 +41,9 @@ class Recalling:
             return
         if isinstance(event, Unreadable) or not event.ours:
             self._stored.append(at)
-        if isinstance(event, ServiceEvent):
+        if isinstance(event, Unreadable):
+            self._trail.refuse(at)
+        else:
             self._through = max(self._through, event.sequence)
             if not event.ours:
                 self._trail.see(event)
@@ -72,10 +74,7 @@ class Recalling:
         return found | dict(self._counted(until)) if until is not None else found
 
     def _counted(self, until: datetime) -> Iterator[tuple[str, EventMatched]]:
-        findings = Findings(self._trail, self._state, until, self._trace) if self._correlated else None
-        for name, (claim, phase) in self._correlated.items():
-            window = window_of(self._state, claim, phase)
-            if findings is not None and window.closes is not None and window.closes <= until:
-                event = counted(findings, name, claim, window, 1, through=self._through, gap=False)
-                if event is not None:
-                    yield name, event
+        found = None
+        for name, claim, opens, closes in self._counting.over(until):
+            found = found or Findings(self._trail, self._state, until, self._trace)
+            yield name, counted(found, name, claim, (opens, closes), 1, through=self._through, gap=False)

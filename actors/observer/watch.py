@@ -107,8 +107,9 @@ class Watch:
             yield from self._gaps()
             yield from self._sources.decisions()
             yield (*self._summaries(), *self._matched(events, through), *self._counted(events))
-            yield from self._correlating.decisions()
+            yield from self._correlating.counts()
             yield from self._marks(probes, events if self.events.subjects else None, through)
+            yield from self._correlating.trail()
         yield from self._stored()
 
     def plan(self) -> datetime:

@@ -155,7 +155,9 @@ def _trail(trail: AuditTrail) -> Iterator[str]:
         yield from (f"- **{_text(each.question)}** {_text(each.answer)}" for each in fault.answers)
     if trail.unexplained:
         yield from ("", "Unexplained", "")
-    yield from (f"- {_text(odd.text)}{f' ({odd.count} times)' if odd.count > 1 else ''}" for odd in trail.unexplained)
+    yield from (
+        f"- {_text(odd.text)}{f' ({odd.count} times)' if odd.what == 'event' and odd.count > 1 else ''}" for odd in trail.unexplained
+    )
 
 
 def _people(report: Report) -> Iterator[str]:

@@ -149,7 +149,7 @@ def _trail(trail: AuditTrail) -> Iterator[str]:
         for told in fault.answers:
             yield from _wrapped(f"{told.question} {told.answer}", "    ")
     for odd in trail.unexplained[:_ODD]:
-        yield from _wrapped(f"unexplained: {odd.text}{f' ({odd.count} times)' if odd.count > 1 else ''}", "  ")
+        yield from _wrapped(f"unexplained: {odd.text}{f' ({odd.count} times)' if odd.what == 'event' and odd.count > 1 else ''}", "  ")
     if trail.unexplained_count > _ODD:
         yield f"  and {trail.unexplained_count - _ODD} more in the JSON report"
 

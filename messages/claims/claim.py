@@ -153,6 +153,8 @@ class Scope:
     """Whether the observer receives the system's spans."""
     logs: Collection[str] | None = None
     """Services whose output is kept: those that are processes."""
+    events: bool | None = None
+    """Whether the system has event streams."""
     rules: Collection[str] | None = None
     """The correlation rules of the system."""
     phases: Collection[str] | None = None

@@ -62,13 +62,19 @@ class CorrelationClaim(CountedClaim):
 
     def _unknown(self, seen: EventMatched, evidence: str) -> Judgement | None:
         """Why nobody can say, if that is so."""
+        enough = self.most is None and seen.count >= self.fewest
         if seen.gap:
-            return inconclusive(Reason.GAP, "part of what the audit trail rests on was not read", evidence, count=seen.count)
+            told = "not all that the audit trail rests on was read, or too much came for all of it to be kept"
+            return inconclusive(Reason.GAP, told, evidence, count=seen.count)
         if seen.seen == 0:
-            return inconclusive(Reason.NO_SAMPLES, "no event of any kind came from the system in the window", evidence)
-        if not seen.before and (self.most is not None or seen.count < self.fewest):
+            when = " after the first fault" if self.unexplained is not None else ""
+            return inconclusive(Reason.NO_SAMPLES, f"no event of any kind came from the system in the window{when}", evidence)
+        if not seen.before and not enough:
             told = "no event came before the first fault, so nobody can say what is ordinary"
             return inconclusive(Reason.NO_SAMPLES, told, evidence, count=seen.count)
+        if seen.errors and not enough:
+            told = f"the expressions of the rules cannot be evaluated on {seen.errors} events: {seen.error}"
+            return inconclusive(Reason.JUDGE_ERROR, told, evidence, count=seen.count)
         return None
 
     def _judge_count(self, seen: EventMatched, evidence: str) -> Judgement:
@@ -98,6 +104,8 @@ class CorrelationClaim(CountedClaim):
         yield from super().problems(scope)
         if scope.rules is not None and self.rule is not None and self.rule not in scope.rules:
             yield Problem(("rule",), f"the system has no correlation rule {self.rule!r}", nearest(self.rule, scope.rules))
+        if scope.events is False:
+            yield Problem((), "the system has no event streams, so there is no audit trail", "add events: [SUBJECT] to its spec")
         if self.fault is not None and self.fault not in scope.faults:
             yield Problem(("fault",), f"{self.fault!r} is no fault of this scenario", nearest(self.fault, scope.faults))
         others = [name for name in ("rule", "fault", "confidence", "at_least", "at_most") if getattr(self, name) is not None]

@@ -1,7 +1,9 @@
 """The faults of a run as correlation sees them. Pure."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from messages.needs import disturbed
 from runs.faults import ActionState
@@ -19,6 +21,10 @@ class Disturbance:
     undone: datetime | None
     end: datetime | None
     """None: it is not over."""
+
+    def explains(self, silence: datetime, usual: timedelta) -> bool:
+        """Whether it was on when a silence that began then had lasted for longer than usual, and not over when it began."""
+        return self.start <= silence + usual and (self.end is None or silence <= self.end)
 
     def covers(self, start: datetime, end: datetime | None) -> bool:
         """Whether it was on at some time of this span."""
@@ -46,3 +52,26 @@ def _disturbance(state: RunState, name: str, action: ActionState) -> Disturbance
         recovered = action.reverted + state.system.spec.steady_state.recover
         end = recovered if recovered <= state.last_at else None
     return Disturbance(name, disturbed(state.system, action.request.action, action.request.target), start, action.reverted, end)
+
+
+class Spans:
+    """The times in which some fault was on."""
+
+    def __init__(self, faults: Sequence[Disturbance]) -> None:
+        """`faults`: by when they began."""
+        self._spans: list[tuple[datetime, datetime]] = []
+        for fault in faults:
+            end = fault.end or datetime.max.replace(tzinfo=UTC)
+            if self._spans and fault.start <= self._spans[-1][1]:
+                self._spans[-1] = (self._spans[-1][0], max(end, self._spans[-1][1]))
+            else:
+                self._spans.append((fault.start, end))
+
+    def cover(self, at: datetime) -> bool:
+        """Whether one was on."""
+        index = bisect_right(self._spans, at, key=_start)
+        return index > 0 and at <= self._spans[index - 1][1]
+
+
+def _start(span: tuple[datetime, datetime]) -> datetime:
+    return span[0]

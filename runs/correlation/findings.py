@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from itertools import islice
 
 from messages.correlations import (
     AuditCorrelated,
@@ -13,24 +13,24 @@ from messages.correlations import (
     Link,
     Silence,
     SourceRead,
-    Unexplained,
     Unreadable,
 )
-from messages.observations import Match
 from messages.rules import Correlation
-from messages.values import brief
 from runs.correlation.faults import Disturbance, disturbances, first_touch
-from runs.correlation.linking import Baseline, Linked, Linking, new_events
+from runs.correlation.linking import Baseline, Linked, Linking, new_kinds
+from runs.correlation.oddities import matched, oddities
 from runs.correlation.sources import silences, usual_silence
 from runs.correlation.trail import Flow, Seen, Trail
 from runs.state import RunState
 
 LISTED = 30
 """How many kinds of links of a fault are listed, and silences, and ends of keys."""
-SOURCES = CHAINS = UNEXPLAINED = 50
+SOURCES = UNEXPLAINED = 50
+CHAINS, CHAINED = 10, 5
+"""How many chains that begin with no fault are listed, and links of each."""
 SAMPLES = 5
-CLOCK_STEP = timedelta(seconds=1)
-"""A clock that is so much further ahead than before has moved: no way is shorter than none. One that goes back tells out of order."""
+LEAST = timedelta(seconds=1)
+"""A shorter time before the first fault teaches nothing."""
 
 
 class Findings:
@@ -38,23 +38,39 @@ class Findings:
 
     def __init__(self, trail: Trail, state: RunState, until: datetime, trace: str = "") -> None:
         """`until`: every event stored before this instant was read. `trace`: the id of the run's trace, if it has one."""
-        self._trail = trail
+        self.trail = trail
         self._spec: Correlation = state.system.spec.correlation
         self._until = until
         self.end = min(until, _end(state) or until)
         self.faults = disturbances(state)
-        touched = first_touch(state)
-        self.start = touched or self.end
+        self.touched = first_touch(state)
+        self.start = self.touched or self.end
         settle = state.stages.get("settle")
         began = settle.started if settle is not None else state.first_phase_started
-        learning = began is not None and began < self.start
-        self.baseline = Baseline(began, self.start) if learning and began is not None else None
-        self._new = new_events(trail, self.baseline, self.end, self._spec.ordinary)
-        self.linking = Linking(trail, self.faults, self.baseline, trace, self._new)
+        self.baseline = Baseline(began, self.start) if began is not None and self.start - began >= LEAST else None
+        self._new = new_kinds(trail, self.baseline, self._spec.ordinary)
+        self.new = sorted(row for kept in self._new for row in kept.rows if self.start <= row.at < self.end)
+        """The events of kinds that did not come before the first fault."""
+        self.linking = Linking(trail, self.faults, self.baseline, trace, self.new)
         self.links = [link for link in self.linking.links if link.event.at < self.end]
+        self._by_fault: dict[str, list[Linked]] = {}
+        for link in self.links:
+            for fault in link.faults:
+                self._by_fault.setdefault(fault, []).append(link)
         self._usual = dict(self._learn())
         self.silences = list(self._silences())
-        self.unexplained = sorted(self._unexplained(), key=lambda found: (found.at, found.what, found.service, found.text))
+
+    def cut(self, start: datetime, end: datetime, rule: str | None = None) -> bool:
+        """Whether too much came in [start, end) for all of it to be kept: for this rule, or any, and of what is new."""
+        sides = [(one, side) for one, *both in self.trail.rules if rule in {None, one.name} for side in both]
+        lost = any(side.kept.is_cut(start - one.max_delay, end) for one, side in sides)
+        return lost or (rule is None and (self.trail.crowded or any(kept.is_cut(max(start, self.start), end) for kept in self._new)))
+
+    def failures(self, start: datetime, end: datetime, rule: str | None = None) -> tuple[int, str]:
+        """On how many events of [start, end) the expressions of this rule, or any, cannot be evaluated, and why."""
+        sides = [(one, side) for one, *both in self.trail.rules if rule in {None, one.name} for side in both]
+        found = [(side.failures(start - one.max_delay, end), side.error) for one, side in sides]
+        return sum(count for count, _ in found), next((error for count, error in found if count), "")
 
     @property
     def learnt(self) -> int:
@@ -63,16 +79,18 @@ class Findings:
 
     def events_between(self, start: datetime, end: datetime) -> int:
         """Events of any kind in [start, end)."""
-        return sum(kept.count(start, end) for (service, _), kept in self._trail.kinds.items())
+        return sum(kept.count(start, end) for kept in self.trail.kinds.values())
 
     def of_fault(self, fault: Disturbance, number: int, *, final: bool, gap: bool) -> FaultCorrelated:
         """What the trail says of a fault."""
-        links = [link for link in self.links if link.root == fault]
+        links = sorted(self._by_fault.get(fault.id, ()), key=lambda link: (link.event.service not in fault.services, link.event))
         silences = [silence for silence in self.silences if fault.id in silence.faults]
-        own = [silence for silence in silences if silence.service in fault.services]
+        silences.sort(key=lambda silence: silence.service not in fault.services)
         tells = any(service in self._usual for service in fault.services)
         met = list(self._met(fault))
-        shown = bool(own) or any(link.event.service in fault.services for link in links)
+        shown = any(silence.service in fault.services for silence in silences) or any(
+            link.event.service in fault.services for link in links
+        )
         return FaultCorrelated(
             fault=fault.id,
             number=number,
@@ -91,76 +109,45 @@ class Findings:
 
     def beside(self, number: int, unreadable: Sequence[Unreadable], *, final: bool, gap: bool) -> AuditCorrelated:
         """What it says beside the faults."""
-        base = self.baseline
+        base, odd = self.baseline, oddities(self, self.start, self.end)
         return AuditCorrelated(
             number=number,
             until=self._until,
             final=final,
             gap=gap,
-            events=self._trail.events,
+            events=self.trail.events,
             baseline=base.start if base is not None else None,
             learnt=self.learnt,
-            sources=tuple(self._sources())[:SOURCES],
-            chains=tuple(self._chains())[:CHAINS],
-            silences=tuple(silence for silence in self.silences if not silence.faults)[:UNEXPLAINED],
-            unexplained=tuple(self.unexplained[:UNEXPLAINED]),
-            unexplained_count=len(self.unexplained),
+            touched=self.touched,
+            sources=tuple(islice(self._sources(), SOURCES)),
+            sources_count=len(self.trail.sources),
+            chains=tuple(islice(self._chains(), CHAINS)),
+            unexplained=tuple(odd[:UNEXPLAINED]),
+            unexplained_count=sum(one.count for one in odd),
             unreadable=tuple(unreadable),
         )
 
     def _silences(self) -> Iterator[Silence]:
         for service, usual in sorted(self._usual.items()):
-            told = self._trail.told(service)
+            told = self.trail.told(service)
             for start, end in silences(told, usual, self.start.timestamp(), self.end.timestamp()):
-                faults = tuple(fault.id for fault in self.faults if fault.covers(start, end))
+                faults = tuple(fault.id for fault in self.faults if fault.explains(start, usual))
                 yield Silence(service=service, start=start, end=end, usual=usual, faults=faults)
 
     def _learn(self) -> Iterator[tuple[str, timedelta]]:
         """How long each source that tells something all the time is usually silent."""
-        base = self.baseline
-        for service in self._trail.sources if base is not None else ():
-            told = self._trail.told(service)
-            assert base is not None  # noqa: S101
-            usual = usual_silence(told[bisect_left(told, base.start.timestamp()) : bisect_left(told, base.end.timestamp())])
+        if self.baseline is None:
+            return
+        start, end = self.baseline.start.timestamp(), self.baseline.end.timestamp()
+        for service in self.trail.services:
+            told = self.trail.told(service)
+            usual = usual_silence(told[bisect_left(told, start) : bisect_left(told, end)])
             if usual is not None:
                 yield service, usual
 
-    def _unexplained(self) -> Iterator[Unexplained]:
-        alike: dict[tuple[str, str], list[Seen]] = {}
-        for event in self._new:
-            if not self.linking.explains(event):
-                alike.setdefault((event.service, event.type), []).append(event)
-        for (service, type_), events in alike.items():
-            told = f"{type_} of {service}, which did not come before the first fault"
-            yield Unexplained(what="event", service=service, text=told, at=events[0].at, count=len(events), event=_match(events[0]))
-        for silence in self.silences:
-            if not silence.faults:
-                lasted = brief(silence.end - silence.start) if silence.end is not None else "to the end"
-                told = f"{silence.service} was silent ({lasted}; {brief(silence.usual)} is usual at most)"
-                yield Unexplained(what="silence", service=silence.service, text=told, at=silence.start + silence.usual)
-        for service, source in self._trail.sources.items():
-            yield from self._irregular(service, "sequence", source.missing.values(), "left out of its sequence")
-            yield from self._irregular(service, "sequence", source.reordered, "out of order")
-            yield from self._irregular(service, "duplicate", source.duplicates, "told again with an id that was there before")
-            moved = self._moved(service)
-            if moved is not None and moved < -CLOCK_STEP:
-                yield Unexplained(
-                    what="clock", service=service, text=f"the clock of {service} went ahead by {brief(-moved)}", at=self.start
-                )
-
-    def _irregular(
-        self, service: str, what: Literal["sequence", "duplicate"], instants: Iterable[datetime], told: str
-    ) -> Iterator[Unexplained]:
-        """Those outside of every fault."""
-        outside = [at for at in instants if at < self.end and not any(fault.covers(at, at) for fault in self.faults)]
-        if outside:
-            word = "event" if len(outside) == 1 else "events"
-            text = f"{len(outside)} {word} of {service} {told}"
-            yield Unexplained(what=what, service=service, text=text, at=min(outside), count=len(outside))
-
     def _met(self, fault: Disturbance) -> Iterator[tuple[str, Flow]]:
-        mask, ends = self._trail.mask(fault.services), self._spec.ends
-        for key, flow in self._trail.flows.items():
+        mask, ends = self.trail.mask(fault.services), self._spec.ends
+        for key, flow in self.trail.flows.items():
             if flow.services & mask and (fault.end is None or flow.first <= fault.end):
                 open_ = bool(ends) and flow.kind[1] not in ends
                 if flow.last >= fault.start or (open_ and flow.first <= fault.start):
@@ -177,21 +164,18 @@ class Findings:
             yield Fate(service=service, type=type_, keys=len(keys), longest=longest[0][0], samples=samples, open=open_)
 
     def _sources(self) -> Iterator[SourceRead]:
-        for service, source in sorted(self._trail.sources.items()):
+        start = self.start.timestamp()
+        for name, source in sorted(self.trail.sources.items()):
+            before, since = source.offset(0, int(start)), source.offset(int(start), self.end.timestamp())
             yield SourceRead(
-                service=service,
-                events=sum(len(kept.seconds) for (name, _), kept in self._trail.kinds.items() if name == service),
+                source=name,
+                events=source.events,
                 duplicates=len(source.duplicates),
                 reordered=len(source.reordered),
-                missing=len(source.missing),
+                missing=sum(hole.size for hole in source.holes),
                 offset=source.offset(0, self._until.timestamp()),
-                moved=self._moved(service),
+                moved=since - before if before is not None and since is not None else None,
             )
-
-    def _moved(self, service: str) -> timedelta | None:
-        source = self._trail.sources[service]
-        before, since = source.offset(0, self.start.timestamp()), source.offset(self.start.timestamp(), self.end.timestamp())
-        return since - before if before is not None and since is not None else None
 
     def _chains(self) -> Iterator[Chain]:
         roots: dict[Seen, list[Linked]] = {}
@@ -199,7 +183,7 @@ class Findings:
             if isinstance(link.root, Seen):
                 roots.setdefault(link.root, []).append(link)
         for root, links in roots.items():
-            yield Chain(root=_match(root), service=root.service, links=grouped(links)[:LISTED])
+            yield Chain(root=matched(root), service=root.service, links=grouped(links)[:CHAINED])
 
 
 def grouped(links: Iterable[Linked]) -> tuple[Link, ...]:
@@ -211,7 +195,7 @@ def grouped(links: Iterable[Linked]) -> tuple[Link, ...]:
         alike.setdefault((event.service, event.type, of, cause.by, cause.rule), []).append(link)
     return tuple(
         Link(
-            event=_match(first.event),
+            event=matched(first.event),
             service=first.event.service,
             cause=first.cause.of.id,
             by=first.cause.by,
@@ -238,7 +222,3 @@ def _end(state: RunState) -> datetime | None:
     """Where the run lets go of its system: what is told while services stop is no sign of anything."""
     release = state.requests.get("release")
     return release.requested if release is not None else None
-
-
-def _match(event: Seen) -> Match:
-    return Match(id=event.id, type=event.type, source=event.source, sequence=event.sequence, at=event.at, key=event.key or None)

@@ -11,8 +11,9 @@ from messages.audit_events import ENDED, SOURCE, STARTED
 from messages.correlations import By
 from messages.rules import Rule
 from runs.correlation.faults import Disturbance
-from runs.correlation.trail import Kind, Seen, Side, Trail
+from runs.correlation.trail import Flow, Kept, Kind, Seen, Side, Trail
 
+Id = Literal["trace", "correlation"]
 BY_TIME = 0.95
 """How sure a cause can be of which only the time speaks."""
 RIPPLE = timedelta(seconds=1)
@@ -45,6 +46,8 @@ class Cause:
     confidence: float
     """Of this step alone."""
     at: datetime
+    faults: tuple[str, ...] = ()
+    """Those that it may be, `of` among them: each is as likely as the others. None: it is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Linked:
     event: Seen
     cause: Cause
     root: Seen | Disturbance
+    faults: tuple[str, ...]
+    """Those that the root may be."""
     depth: int
     delay: timedelta
     confidence: float
@@ -87,20 +92,21 @@ class Linking:
 
     def _by_rule(self, rule: Rule, trigger: Side, effect: Side) -> None:
         ours = {STARTED: "start", ENDED: "undone"} if trigger.service == SOURCE else {}
-        for event in effect.rows:
-            found = [cause for moment in ours if moment in trigger.types for cause in self._from_faults(event, rule, ours[moment])]
-            if not ours:
-                found += self._from_events(event, rule, trigger.rows)
+        for event in effect.kept.rows:
+            if ours:
+                found = [cause for moment in ours if moment in trigger.types for cause in self._from_faults(event, rule, ours[moment])]
+            else:
+                found = list(self._from_events(event, rule, trigger.kept.rows))
             for cause in found:
-                if cause.confidence >= rule.min_confidence:
-                    self._offer(event, cause)
+                self._offer(event, cause)
 
     def _from_faults(self, event: Seen, rule: Rule, moment: str) -> Iterator[Cause]:
-        began = [
-            (at, fault) for fault in self._faults if (at := getattr(fault, moment)) is not None and at <= event.at <= at + rule.max_delay
-        ]
-        for at, fault in began:
-            yield Cause(fault, "rule", rule.name, self._by_time(event, rule) / len(began), at)
+        """By a rule about our own events: the fault that came last, or one of those beside it."""
+        moments = ((getattr(fault, moment), fault) for fault in self._faults)
+        began = [(at, fault) for at, fault in moments if at is not None and at <= event.at <= at + rule.max_delay]
+        sure = self._by_time(event, rule)
+        if began and sure >= rule.min_confidence:
+            yield _one_of([fault for _, fault in began], "rule", rule.name, sure, max(at for at, _ in began))
 
     def _from_events(self, event: Seen, rule: Rule, triggers: Sequence[Seen]) -> Iterator[Cause]:
         last = bisect_left(triggers, event)
@@ -110,8 +116,9 @@ class Linking:
             shared = _shared(row, event)
             if shared is not None:
                 yield Cause(row, shared, rule.name, 1.0, row.at)
-        if near:
-            yield Cause(near[-1], "rule", rule.name, self._by_time(event, rule), near[-1].at)
+        sure = self._by_time(event, rule)
+        if near and sure >= rule.min_confidence:
+            yield Cause(near[-1], "rule", rule.name, sure, near[-1].at)
 
     def _by_time(self, event: Seen, rule: Rule) -> float:
         """The chance that no event of its kind comes by itself in the time that the rule allows, as often as they came undisturbed."""
@@ -122,42 +129,40 @@ class Linking:
 
     def _by_trace(self, trace: str, new: Sequence[Seen]) -> None:
         for event in new:
-            if event.trace == trace:
-                began = [fault for fault in self._faults if fault.start <= event.at]
-                if began:
-                    self._offer(event, Cause(began[-1], "trace", None, 1.0, began[-1].start))
+            began = [fault for fault in self._faults if fault.start <= event.at] if event.trace == trace else []
+            if began:
+                self._offer(event, Cause(began[-1], "trace", None, 1.0, began[-1].start, (began[-1].id,)))
 
     def _by_service(self, new: Sequence[Seen]) -> None:
         """New of a service while it was disturbed."""
         for event in new:
             on = [fault for fault in self._faults if event.service in fault.services and _is_on(fault, event.at)]
-            for fault in on:
-                self._offer(event, Cause(fault, "service", None, BY_TIME / len(on), fault.start))
+            if on:
+                self._offer(event, _one_of(on, "service", None, BY_TIME, on[-1].start))
 
     def _by_key(self, new: Sequence[Seen]) -> None:
         """New of a key or a trace that something else out of the ordinary has, or that met a fault."""
-        known: dict[tuple[str, str], Seen] = {}
+        known: dict[tuple[Id, str], Seen] = {}
         for event in sorted({*self._causes, *new}):
-            for by, name in (("trace", event.trace), ("correlation", event.key)):
-                before = known.get((by, name)) if name else None
+            for by, name in _ids(event):
+                before = known.get((by, name))
                 if before is not None and event not in self._causes:
-                    self._offer(event, Cause(before, _way(by), None, 1.0, before.at))
+                    self._offer(event, Cause(before, by, None, 1.0, before.at))
             if event not in self._causes and event.key:
                 self._met(event)
             if event in self._causes:
-                known |= {(by, name): event for by, name in (("trace", event.trace), ("correlation", event.key)) if name}
+                known |= dict.fromkeys(_ids(event), event)
 
     def _met(self, event: Seen) -> None:
         flow = self._trail.flows.get(event.key)
         if flow is None:
             return
-        met = [
-            f
-            for f in self._faults
-            if f.covers(flow.first, flow.last) and f.start <= event.at and flow.services & self._trail.mask(f.services)
-        ]
-        for fault in met:
-            self._offer(event, Cause(fault, "correlation", None, BY_TIME / len(met), fault.start))
+        met = [fault for fault in self._faults if fault.start <= event.at and self._is_met(flow, fault)]
+        if met:
+            self._offer(event, _one_of(met, "correlation", None, BY_TIME, met[-1].start))
+
+    def _is_met(self, flow: Flow, fault: Disturbance) -> bool:
+        return fault.covers(flow.first, flow.last) and bool(flow.services & self._trail.mask(fault.services))
 
     def _ways(self) -> list[Linked]:
         """Every event with its whole way; causes come before what they cause."""
@@ -168,28 +173,33 @@ class Linking:
             root = before.root if before is not None else cause.of
             began = root.at if isinstance(root, Seen) else root.start
             depth, sure = (before.depth + 1, before.confidence) if before is not None else (1, 1.0)
-            known[event] = Linked(event, cause, root, depth, event.at - began, round(sure * cause.confidence, 4))
+            faults = before.faults if before is not None else cause.faults
+            known[event] = Linked(event, cause, root, faults, depth, event.at - began, round(sure * cause.confidence, 4))
         return list(known.values())
 
 
-def new_events(trail: Trail, baseline: Baseline | None, end: datetime, ordinary: Sequence[str]) -> list[Seen]:
-    """The events before `end` of kinds that did not come in the baseline; none if there was none, since nobody knows what is ordinary."""
+def new_kinds(trail: Trail, baseline: Baseline | None, ordinary: Sequence[str]) -> list[Kept]:
+    """The events of kinds that did not come in the baseline; none if there was none, since nobody knows what is ordinary."""
     if baseline is None:
         return []
     kinds = ((kind, kept) for kind, kept in trail.kinds.items() if kind[1] not in ordinary)
-    rows = (row for _, kept in kinds if not kept.count(baseline.start, baseline.end) for row in kept.rows)
-    return sorted(row for row in rows if baseline.end <= row.at < end)
+    return [kept for _, kept in kinds if not kept.count(baseline.start, baseline.end)]
 
 
 def _is_on(fault: Disturbance, at: datetime) -> bool:
     return fault.start <= at and (fault.end is None or at <= fault.end + RIPPLE)
 
 
-def _shared(one: Seen, other: Seen) -> Literal["trace", "correlation"] | None:
-    if one.trace and one.trace == other.trace:
-        return "trace"
-    return "correlation" if one.key and one.key == other.key else None
+def _one_of(faults: Sequence[Disturbance], by: By, rule: str | None, confidence: float, at: datetime) -> Cause:
+    """The last of the faults, if nobody knows which one it was."""
+    return Cause(faults[-1], by, rule, confidence / len(faults), at, tuple(fault.id for fault in faults))
 
 
-def _way(name: str) -> Literal["trace", "correlation"]:
-    return "trace" if name == "trace" else "correlation"
+def _ids(event: Seen) -> list[tuple[Id, str]]:
+    """The ids that it may have in common with others."""
+    found: tuple[tuple[Id, str], ...] = (("trace", event.trace), ("correlation", event.key))
+    return [(by, name) for by, name in found if name]
+
+
+def _shared(one: Seen, other: Seen) -> Id | None:
+    return next((by for by, name in _ids(one) if (by, name) in _ids(other)), None)

@@ -5,14 +5,14 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from messages.claims import ServiceEvent
 
 REMEMBERED = 200_000
 """How many of its newest ids are known again; one that comes again after that is not."""
-NUMBERS = 10_000
-"""Numbers left out that are looked out for, should they still come."""
+LATE = 1_000
+"""How many of its newest holes a number may still fill."""
 ENOUGH = 5
 """Events before the first fault that say how long a source is usually silent."""
 TIMES = 3
@@ -20,14 +20,28 @@ TIMES = 3
 LEAST = timedelta(seconds=1)
 
 
+class Hole(NamedTuple):
+    """Numbers that were left out, and when that was seen."""
+
+    first: int
+    last: int
+    at: datetime
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return self.last - self.first + 1
+
+
 class Source:
     """A fold of one source's events, in the order in which they were stored."""
 
     def __init__(self) -> None:
+        self.events = 0
+        """Each once."""
         self.duplicates: list[datetime] = []
         self.reordered: list[datetime] = []
-        self.missing: dict[int, datetime] = {}
-        """Each number that was left out, and when that was seen."""
+        self.holes: list[Hole] = []
         self.offsets: dict[int, timedelta] = {}
         """Its smallest offset in each second that it told something, in seconds since 1970."""
         self._ids: dict[str, None] = {}
@@ -43,11 +57,20 @@ class Source:
         ids[event.id] = None
         if len(ids) > REMEMBERED:
             del ids[next(iter(ids))]
+        self.events += 1
         time, number = attributes.get("time"), attributes.get("sequence")
         older = time is not None and self._is_older(time, event.at, int(seconds))
         if (number is not None and self._is_late(number, event.at)) or older:
             self.reordered.append(event.at)
         return True
+
+    def went_ahead(self, since: float, until: float, step: timedelta) -> tuple[datetime, timedelta] | None:
+        """When its clock was first ahead of what it was before `since` by more than a step, and by how much; None if it was not."""
+        before = self.offset(0, int(since))
+        seconds = (second for second in self.offsets if int(since) <= second < until)
+        moved = (second for second in seconds if before is not None and before - self.offsets[second] > step)
+        second = min(moved, default=None)
+        return None if second is None or before is None else (_instant(max(second, since)), before - self.offsets[second])
 
     def offset(self, start: float, end: float) -> timedelta | None:
         """The smallest time from an event's own `time` to its stored time in this span (seconds since 1970); None if none said it."""
@@ -67,7 +90,7 @@ class Source:
         return older
 
     def _is_late(self, number: Any, at: datetime) -> bool:
-        """Whether its number should have come before. A number that is far below what came before is that of a source that began anew."""
+        """Whether its number should have come before. One that fills no hole and is no greater than the last: the source began anew."""
         if not isinstance(number, str | int):
             return False
         try:
@@ -75,14 +98,21 @@ class Source:
         except ValueError:
             return False
         before = self._number
-        if before is None or now > before:
-            if before is not None and len(self.missing) < NUMBERS:
-                self.missing |= dict.fromkeys(range(before + 1, min(now, before + 1 + NUMBERS)), at)
-            self._number = now
-            return False
-        if self.missing.pop(now, None) is not None:
+        if before is not None and now <= before and self._fills(now):
             return True
+        if before is not None and now > before + 1:
+            self.holes.append(Hole(before + 1, now - 1, at))
         self._number = now
+        return False
+
+    def _fills(self, number: int) -> bool:
+        """Whether the number was left out; it is not any more."""
+        for index in range(len(self.holes) - 1, max(-1, len(self.holes) - 1 - LATE), -1):
+            first, last, at = self.holes[index]
+            if first <= number <= last:
+                left = (Hole(first, number - 1, at), Hole(number + 1, last, at))
+                self.holes[index : index + 1] = [hole for hole in left if hole.size]
+                return True
         return False
 
 
