@@ -246,8 +246,9 @@ def read_event(stored: Stored) -> ServiceEvent | Unreadable:
         names = (event["id"], event["type"], event["source"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return _unreadable(stored)
-    if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and _is_text(name) for name in names):
-        return _unreadable(stored)
+    for name in names:
+        if not (isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and _is_text(name)):
+            return _unreadable(stored)
     return ServiceEvent(*names, stored.sequence, stored.at, Bindings({"event": event}))
 
 
@@ -264,6 +265,8 @@ def _data(stored: Stored) -> Any:
 
 
 def _is_text(name: str) -> bool:  # JSON may hold halves of surrogate pairs, which cannot be stored
+    if name.isascii():
+        return True
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -9,6 +9,7 @@ from typing import Any
 import cel
 
 from messages.expression_text import COMPREHENSION, DEEPEST, code, comprehended, depths, event_types
+from messages.plain_expressions import UNSURE, plain
 
 __all__ = ["MAX_ELEMENTS", "MAX_SOURCE", "Bindings", "Expression", "ExpressionError", "compiled", "event_types"]
 
@@ -82,7 +83,7 @@ class Bindings:
 class Expression:
     """A compiled CEL expression. Its evaluation cannot read files, run code or take unbounded time."""
 
-    __slots__ = ("_builds", "_inner", "_own", "_program", "_searches", "source")
+    __slots__ = ("_builds", "_inner", "_own", "_plain", "_program", "_searches", "source")
 
     def __init__(self, source: str) -> None:
         """Compile it.
@@ -100,6 +101,7 @@ class Expression:
         self._searches = bool(patterns) and ("{" in source or any(first not in {"'", '"'} for first in patterns))
         with _as_expression_error():
             self._program = cel.compile(source)
+        self._plain = plain(source)
 
     def unknown(self, known: frozenset[str]) -> frozenset[str]:
         """The variables that it names beyond those; wherever they are needed it cannot be evaluated."""
@@ -111,6 +113,8 @@ class Expression:
         Raises:
             ExpressionError: a variable or field is missing, a type does not fit, or there is too much to go through.
         """
+        if self._plain is not None and (known := self._plain(values.values)) is not UNSURE:
+            return known
         if self._inner is not None:
             self._refuse_long(values, self._inner)
         if self._searches and values.longest > MAX_SEARCHED:

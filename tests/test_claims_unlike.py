@@ -33,9 +33,10 @@ def observed(asked: EventClaim, events: list[Sent], *, final: bool = True, gap: 
     ordered = sorted(events, key=lambda e: e.at)
     window = Window(at(WINDOW[0]), at(WINDOW[1]))
     for number, event in enumerate(ordered):
-        seen.add(at(event.at))
+        seconds = at(event.at).timestamp()
+        seen.add(seconds)
         if matcher.types is None or event.type in matcher.types:
-            followed.see(sent(number, event))
+            followed.see(sent(number, event), seconds)
         if late:  # it counts what comes before it knows what was there
             followed.advance(window)
     followed.leave_out(at(BASELINE[0]), at(BASELINE[1]))

@@ -53,6 +53,10 @@ def followed(a_claim: EventClaim | ContinuityClaim) -> Followed:
     return Followed("a", a_claim, None, matcher)
 
 
+def saw(matches: Followed, told: ServiceEvent) -> None:
+    matches.see(told, told.at.timestamp())
+
+
 def count(matches: Followed, opens: float, closes: float | None = None) -> Counted:
     return matches.count(Window(at(opens), None if closes is None else at(closes)), at(opens))
 
@@ -192,7 +196,7 @@ def test_no_summary_covers_what_was_left_out() -> None:
 def test_a_window_takes_its_opening_and_leaves_its_end_out() -> None:
     matches = followed(claim())
     for n in range(10):
-        matches.see(event(n))
+        saw(matches, event(n))
 
     assert count(matches, 2, 5).count == 3
 
@@ -200,7 +204,7 @@ def test_a_window_takes_its_opening_and_leaves_its_end_out() -> None:
 def test_an_end_that_becomes_known_late_takes_back_what_was_counted_after_it() -> None:
     matches = followed(claim())
     for n in range(10):
-        matches.see(event(n))
+        saw(matches, event(n))
     before = count(matches, 2).count
 
     after = count(matches, 2, 5)
@@ -214,7 +218,7 @@ def test_an_end_that_becomes_known_late_takes_back_what_was_counted_after_it() -
 def test_what_is_recent_waits_with_being_counted_and_an_end_before_it_takes_nothing_back() -> None:
     matches = followed(claim())
     for n in range(10):
-        matches.see(event(n))
+        saw(matches, event(n))
     matches.advance(Window(at(0), None), at(5))
     tally = count(matches, 0, 7).tally
 
@@ -226,7 +230,7 @@ def test_an_event_from_before_the_window_that_is_read_late_is_not_counted_in_it(
     matches = followed(claim())
     early = count(matches, 10)
     for seconds in (9.9, 10, 11):
-        matches.see(event(seconds))
+        saw(matches, event(seconds))
 
     assert early.count == 0
     assert count(matches, 10, 12).count == 2
@@ -235,7 +239,7 @@ def test_an_event_from_before_the_window_that_is_read_late_is_not_counted_in_it(
 def test_a_window_may_open_in_the_past() -> None:
     matches = followed(claim())
     for n in range(10):
-        matches.see(event(n))
+        saw(matches, event(n))
     assert count(matches, 0).count == 10
 
     assert count(matches, 6).count == 4
@@ -246,10 +250,10 @@ def test_a_key_that_opens_in_the_grace_is_not_asked_about_and_one_that_closes_th
         id="c", type="continuity", key="event.data.order", opened_by="submitted", closed_by="filled", grace=timedelta(seconds=2)
     )
     matches = followed(continuity)
-    matches.see(event(1, "submitted", order="x"))
+    saw(matches, event(1, "submitted", order="x"))
     assert count(matches, 0).tally.keys is not None
-    matches.see(event(6, "filled", order="x"))
-    matches.see(event(6.5, "submitted", order="late"))
+    saw(matches, event(6, "filled", order="x"))
+    saw(matches, event(6.5, "submitted", order="late"))
     assert count(matches, 0).tally.keys is not None
 
     keys = count(matches, 0, 7).tally.keys
@@ -260,8 +264,8 @@ def test_a_key_that_opens_in_the_grace_is_not_asked_about_and_one_that_closes_th
 
 def test_an_event_without_the_field_is_an_error_and_no_match() -> None:
     matches = followed(claim("event.data.price > 5"))
-    matches.see(event(1))
-    matches.see(event(2, price=6))
+    saw(matches, event(1))
+    saw(matches, event(2, price=6))
 
     counted = count(matches, 0)
 
@@ -295,7 +299,7 @@ def test_an_expression_is_evaluated_on_the_types_that_it_names_and_counted_insid
 def test_events_of_two_streams_that_come_out_of_order_are_counted_in_order() -> None:
     matches = followed(claim())
     for seconds in (1, 3, 2):
-        matches.see(event(seconds))
+        saw(matches, event(seconds))
         count(matches, 0)
 
     assert [m.at for m in count(matches, 0).tally.kept] == [at(1), at(2), at(3)]
@@ -306,7 +310,7 @@ def test_a_duration_that_is_told_twice_counts_once_also_in_the_phase_that_is_com
     slow = LatencyClaim(id="a", type="latency", event=told, percentile=50, at_most="2x", compare="calm")
     matches = Followed("a", slow, None, DurationMatcher(told))
     for seconds, name in ((1, "one"), (2, "one"), (3, "other")):
-        matches.see(event(seconds, name=name, took=20))
+        saw(matches, event(seconds, name=name, took=20))
 
     found = reference_of(matches, {"calm": Window(at(0), at(10))})
 
@@ -318,7 +322,7 @@ def test_a_duration_that_is_told_twice_counts_once_also_in_the_phase_that_is_com
 def test_instants_count_a_half_open_span(values: list[int], start: int, end: int) -> None:
     instants = Instants()
     for value in values:
-        instants.add(at(value))
+        instants.add(at(value).timestamp())
 
     assert instants.count(at(start), at(end)) == sum(start <= v < end for v in values)
 

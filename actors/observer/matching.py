@@ -59,9 +59,8 @@ class Instants:
     def __init__(self) -> None:
         self._seconds = array("d")
 
-    def add(self, instant: datetime) -> None:
-        """Add one; cheap when it is the latest."""
-        seconds = instant.timestamp()
+    def add(self, seconds: float) -> None:
+        """Add one, in seconds since 1970; cheap when it is the latest."""
         if not self._seconds or seconds >= self._seconds[-1]:
             self._seconds.append(seconds)
         else:
@@ -96,21 +95,21 @@ class Followed:
         self._bounds: tuple[datetime | None, ...] = ()
         self._next = 0
 
-    def see(self, event: ServiceEvent) -> None:
-        """Look at the next event."""
-        self._evaluated.add(event.at)
+    def see(self, event: ServiceEvent, seconds: float) -> None:
+        """Look at the next event, stored so many seconds since 1970."""
+        self._evaluated.add(seconds)
         try:
             match = self._matcher.match(event)
             if match is not None and match.key is not None and len(match.key) > LONGEST_KEY:
                 raise ExpressionError(f"the key is longer than {LONGEST_KEY} characters")
         except (ExpressionError, OverflowError, RecursionError) as error:
-            self._errors.add(event.at)
+            self._errors.add(seconds)
             self._error = self._error or str(error)
             return
         if match is not None:
             self._keep(event, match.key)
             if event.ours:
-                self._ours.add(event.at)
+                self._ours.add(seconds)
 
     def seen_of_ours(self, start: datetime, end: datetime | None) -> int:
         """Events of our own that it asked for, in [start, end)."""
@@ -159,7 +158,7 @@ class Followed:
     def _keep(self, event: ServiceEvent, key: str | None) -> None:
         if self._full or len(self.rows) >= KEPT:
             self._full = True
-            self._beyond.add(event.at)
+            self._beyond.add(event.at.timestamp())
             return
         row = (event.id, intern(event.type), intern(event.source), event.sequence, event.at, key)
         if not self.rows or event.at >= _at(self.rows[-1]):
@@ -184,11 +183,12 @@ class Matching:
 
     def see(self, event: ServiceEvent) -> None:
         """Look at the next event for every claim that may match it."""
-        if not event.ours:
-            self.seen.add(event.at)
+        seconds, ours = event.at.timestamp(), event.ours
+        if not ours:
+            self.seen.add(seconds)
         for followed in self._by_type.get(event.type, self._any):
-            if followed.asks_for_ours or not event.ours:
-                followed.see(event)
+            if followed.asks_for_ours or not ours:
+                followed.see(event, seconds)
 
     def matched(self, followed: Followed, window: Window, opens: datetime, reached: Reached, number: int, *, lost: bool) -> EventMatched:
         """What a claim has matched so far in its window, which has opened, as an event. `lost`: a part of the window was not seen."""
