@@ -1,13 +1,14 @@
-"""Spans as services send them (opentelemetry-proto 1.x, `ExportTraceServiceRequest`), in the words of expressions."""
+"""Reading spans as services send them (opentelemetry-proto 1.x, `ExportTraceServiceRequest`). Loads that library."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
+
+from targets.spans import Malformed, Span
 
 LONGEST = 1024
 """Characters of a text that are kept."""
@@ -19,44 +20,6 @@ TRACE_ID, SPAN_ID = 16, 8
 """Bytes."""
 _KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES = ("unset", "ok", "error")
-
-
-class Malformed(ValueError):
-    """The request holds no spans that can be read; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A span as it was received. Texts and maps that are too long are cut."""
-
-    name: str
-    service: str
-    kind: str
-    duration: float
-    """Seconds, by the service's clock."""
-    status: str
-    trace_id: str
-    span_id: str
-    parent_id: str
-    """Empty of a root."""
-    attributes: Mapping[str, Any]
-    resource: Mapping[str, Any]
-
-    @property
-    def identity(self) -> str:
-        """What no other span has."""
-        return self.trace_id + self.span_id
-
-    @property
-    def parent(self) -> str:
-        """The identity of its parent."""
-        return self.trace_id + self.parent_id
-
-    def told(self, parent: Mapping[str, str] | None) -> dict[str, Any]:
-        """What expressions see; without a `parent` where none is given."""
-        told = {name: getattr(self, name) for name in self.__slots__}
-        known = {} if parent is None else {"parent": parent}
-        return {**told, **known, "error": self.status == "error"}
 
 
 def spans_of(body: bytes) -> Iterator[Span]:

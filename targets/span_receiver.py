@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from targets.errors import CannotListen
 from targets.listening import occupied
-from targets.otlp import Malformed, Span, spans_of
+from targets.spans import Malformed, Span
 from targets.wording import wrong_port
 
 LARGEST = 4 * 1024 * 1024
@@ -27,7 +26,8 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 _GRACE = 0.2
 """Seconds that a request may still take when nobody listens any more."""
 _SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
-_ANSWER = ExportTraceServiceResponse().SerializeToString()
+_ANSWER = b""
+"""An ExportTraceServiceResponse that says nothing: all was taken."""
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -51,6 +51,7 @@ class SpanReceiver:
         self._pending: list[float] = []
         self._turns = asyncio.Lock()
         self._server = grpc.aio.server(options=_OPTIONS)
+        self._spans_of: Callable[[bytes], Iterator[Span]]
 
     @property
     def behind(self) -> float | None:
@@ -63,6 +64,9 @@ class SpanReceiver:
         Raises:
             CannotListen: naming why.
         """
+        from targets.otlp import spans_of
+
+        self._spans_of = spans_of
         host, _, port = self.address.rpartition(":")
         why = wrong_port(self.address) or occupied(host, int(port))
         if why:
@@ -94,7 +98,7 @@ class SpanReceiver:
         taken = False
         try:
             async with self._turns:
-                spans = await _read(body)
+                spans = await _read(body, self._spans_of)
                 for listener in tuple(self.listeners):
                     await listener.take(arrived, spans)
             taken = True
@@ -135,7 +139,7 @@ class SpanReceivers:
                     await receiver.stop()
 
 
-async def _read(body: bytes) -> list[Span]:
+async def _read(body: bytes, spans_of: Callable[[bytes], Iterator[Span]]) -> list[Span]:
     """The spans of a request; others have their turn meanwhile.
 
     Raises:

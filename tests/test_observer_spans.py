@@ -16,8 +16,8 @@ from messages.measurements import TraceMatched
 from messages.observations import ObservedUntil, StreamGap
 from messages.run_events import ServicesReleaseRequested
 from messages.verdicts import Reason, Verdict
-from targets.otlp import Span
 from targets.span_receiver import SpanReceivers
+from targets.spans import Span
 from tests.otel import Traced, traced
 from tests.test_observer_probes import Stage, stage
 from tests.test_targets_spans import Ear, post

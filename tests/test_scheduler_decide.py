@@ -77,7 +77,7 @@ class Play:
         answers: Iterable[Callable[["Play", RunEvent], Iterable[tuple[str, RunEvent]]]],
         *,
         rehearsal: bool = False,
-        system: System = SYSTEM,
+        system: System | None = None,
     ) -> None:
         self.state = RunState("r")
         self.now = BEGIN
@@ -87,7 +87,7 @@ class Play:
         self.hold: Hold | None = None
         self.holds: dict[timedelta, Hold | None] = {}
         self.add("control", SubmitRequested(principal="me"))
-        self.add("scheduler", RunAccepted(key="k", scenario=document, system=system, submitted=BEGIN, rehearsal=rehearsal))
+        self.add("scheduler", RunAccepted(key="k", scenario=document, system=system or SYSTEM, submitted=BEGIN, rehearsal=rehearsal))
 
     def add(self, actor: str, event: RunEvent) -> None:
         self.now += MS

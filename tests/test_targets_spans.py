@@ -15,8 +15,9 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from targets import otlp, span_receiver
 from targets.errors import CannotListen
-from targets.otlp import Malformed, Span, spans_of
+from targets.otlp import spans_of
 from targets.span_receiver import LARGEST, SpanReceivers
+from targets.spans import Malformed, Span
 from tests.otel import traced
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

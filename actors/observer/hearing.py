@@ -15,9 +15,9 @@ from messages.claims import TraceClaim, Window
 from messages.measurements import TraceMatched
 from runs.windows import window_of
 from targets.errors import CannotListen
-from targets.otlp import Span
 from targets.secrets import hidden, secrets_of
 from targets.span_receiver import SpanReceiver, SpanReceivers
+from targets.spans import Span
 
 _log = structlog.get_logger()
 SPANS = "spans"

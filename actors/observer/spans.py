@@ -11,7 +11,7 @@ from messages.claims.keys import key_of
 from messages.expressions import Bindings, ExpressionError, compiled
 from messages.measurements import TraceMatched
 from messages.values import brief
-from targets.otlp import Span
+from targets.spans import Span
 
 KNOWN = 50_000
 """Spans that are known again when they are sent twice, or when their children come."""
