@@ -10,6 +10,7 @@ from bus.actor import Decision
 from messages.events import RunEvent
 from messages.ids import trace_id
 from runs.correlation.counting import LATE, Counting, counted
+from runs.correlation.faults import first_touch
 from runs.correlation.findings import Findings
 from runs.windows import window_of
 
@@ -35,15 +36,17 @@ class Correlating:
                 yield counted(found, name, claim, (opens, closes), number, through=self._events.through, gap=gap)
 
     def trail(self) -> Iterator[Decision]:
-        """At the end of each stage that was read through, but for settling; the last when the steady state is there again."""
+        """At the end of each stage that was read through, once there was a fault; the last when the steady state is there again."""
         until, said = self._until, self._view.audited
         if until is None:
             return
         over = [stage for stage, finished in finished_stages(self._view.state) if stage.kind != "settle" and finished <= until]
         if not over or (said is not None and said.number >= len(over)):
             return
-        found, number, final = self._findings(until), len(over), over[-1].kind == "recover"
-        gap = self._has_gap(until)
+        number, final, gap = len(over), over[-1].kind == "recover", self._has_gap(until)
+        if not final and first_touch(self._view.state) is None:
+            return
+        found = self._findings(until)
         trails: list[RunEvent] = [found.of_fault(fault, number, final=final, gap=gap) for fault in found.faults]
         yield (*trails, found.beside(number, self._events.unreadable, final=final, gap=gap))
 
