@@ -493,8 +493,9 @@ async def test_an_observer_that_was_away_says_the_role_again_and_since_when_nobo
     assert RoleHistory(tuple(long)).at(opens, timedelta(seconds=1)) is None
 
 
-async def test_a_window_waits_for_the_roles_that_a_claim_asks_for(stage: Stage, http: Server) -> None:
+async def test_a_window_waits_for_the_roles_that_a_claim_asks_for(stage: Stage, http: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a member does not answer nobody knows its role: the watermark does not pass what was not asked yet."""
+    monkeypatch.setattr("actors.observer.roles.LONGEST", timedelta(seconds=30))
     http.body, claim = "leader", leads()
     async with stage.observer():
         await stage.begin(claim, service={"role": {"http": {"url": http.url}, "every": "30ms"}}, **GROUP)

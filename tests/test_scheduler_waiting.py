@@ -313,8 +313,12 @@ async def test_a_run_that_waits_for_its_system_takes_no_place_in_its_group(town:
 
 @pytest.mark.usefixtures("both")
 async def test_a_run_says_that_its_group_is_full_once_however_often_the_others_change(town: Town) -> None:
-    runs = [await town.submit(accepted(f"shop-{number}", NIGHTLY), HERE[0]) for number in range(6)]
+    first = [await town.submit(accepted(f"shop-{number}", NIGHTLY, lasts=LONG), HERE[0]) for number in range(2)]
+    runs = first + [await town.submit(accepted(f"shop-{number}", NIGHTLY), HERE[0]) for number in range(2, 6)]
+    await town.until(RunWaiting, count=4)
 
+    for run in first:
+        await town.abort(run, HERE[0])
     await town.until(RunFinished, count=len(runs))
 
     assert [town.reasons(run) for run in runs] == [[], [], *[["2 runs at a time in group nightly"]] * 4]
