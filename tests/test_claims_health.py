@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from messages.claims import Claim, ContinuityClaim, HealthClaim, History, Judgement, Sampled, ServiceHistory, Transition, Window
+from messages.claims import (
+    Claim,
+    ContinuityClaim,
+    FaultHistory,
+    HealthClaim,
+    History,
+    Judgement,
+    Sampled,
+    ServiceHistory,
+    Transition,
+    Window,
+)
 from messages.verdicts import Reason, Verdict
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -303,3 +314,11 @@ def test_a_service_that_was_never_heard_of_is_not_healthy() -> None:
         found = verdict(claim.judge(seen(WAS_UP)))
         assert found is not None
         assert found[0] is Verdict.INCONCLUSIVE
+
+
+def test_a_moment_of_a_fault_may_end_what_is_during_it() -> None:
+    claim = HealthClaim.model_validate({"id": "a", "type": "health", "target": "web", "within": "5s", "during": "kill.reverted"})
+
+    assert claim.may_pass_early(History(window=Window(), faults={})) is False
+    fault = FaultHistory("kill", "web", "kill", reverted=datetime(2026, 1, 1, tzinfo=UTC))
+    assert claim.may_pass_early(History(window=Window(), faults={"kill": fault})) is True

@@ -234,7 +234,8 @@ class Claim(Document):
 
     def may_pass_early(self, history: History) -> bool:
         """Whether a pass may be said before the window's end: not while the moment of a fault may yet turn out to have ended it."""
-        ends = [*([self.before] if self.before else []), *([f"{self.during}.gone"] if self.during else [])]
+        during = [self.during if "." in self.during else f"{self.during}.gone"] if self.during else []
+        ends = [*([self.before] if self.before else []), *during]
         if self.within is None:
             return history.window.closes is not None or not ends
         return all(_has_come(history, reference) for reference in ends)
