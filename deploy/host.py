@@ -257,7 +257,9 @@ async def _makers(running: Host, plan: Plan, url: str, stack: AsyncExitStack) ->
         ),
         Validator.name: Validator,
         Reporter.name: lambda: Reporter(
-            ObjectStore(connection, names.reports), Archiving(journal, retention) if retention is not None else None
+            ObjectStore(connection, names.reports),
+            Archiving(journal, retention) if retention is not None else None,
+            correlated=bool(running.settings.audit_correlator_url),
         ),
     }
     return {name: every[name] for name in plan.actors}

@@ -70,9 +70,14 @@ class Announced:
                 self._linked[event.fault_id] = event
 
     @property
-    def awaited(self) -> bool:
-        """Whether an audit correlator is told of this run, and not yet of its end."""
-        return bool(self._fed) and (RUN, "ended") not in self._fed
+    def fed(self) -> bool:
+        """Whether an audit correlator is told of this run."""
+        return bool(self._fed)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was told of the run's end."""
+        return (RUN, "ended") in self._fed
 
     def report(self, state: RunState) -> Announcements:
         """What is known. What was to be published and is in no line of the journal was not acknowledged."""

@@ -140,3 +140,15 @@ async def test_a_report_does_not_wait_for_ever_for_an_audit_correlator(store: Ob
     monkeypatch.setattr("actors.reporter.actor.PATIENCE", 0.05)
 
     assert len(await published(Reporter(store), Waited())) == 1
+
+
+async def test_a_report_waits_for_an_audit_correlator_that_has_not_been_told_of_anything_yet(store: ObjectStore) -> None:
+    run, reporter = Finished(), Reporter(store, correlated=True)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(published(reporter, run))
+        await asyncio.sleep(0)
+        run.add(fed("ended"))
+        reporter.hear(fed("ended"), run)  # type: ignore[arg-type]
+
+    report = json.loads(await store.get(f"{RUN}/report.json"))
+    assert [event["moment"] for event in report["announced"]["correlator"]["events"]] == ["ended"]

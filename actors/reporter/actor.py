@@ -23,8 +23,10 @@ class Reporter(Actor[ReportFold]):
     name = "reporter"
     emits = (ReportPublished,)
 
-    def __init__(self, store: ObjectStore, archiving: Archiving | None = None) -> None:
+    def __init__(self, store: ObjectStore, archiving: Archiving | None = None, *, correlated: bool = False) -> None:
+        """`correlated`: an audit correlator is told of runs, also where the journal does not show it yet."""
         self._store = store
+        self._correlated = correlated
         self._archiving = archiving
         self._turn = asyncio.Lock()
         """One report is rendered at a time: several threads at it would hold up the loop, and finish no sooner."""
@@ -47,7 +49,7 @@ class Reporter(Actor[ReportFold]):
         """Note when an audit correlator was told of all."""
         if run.view.published is None:
             told = self._told.setdefault(run.id, asyncio.Event())
-            if not run.view.announced.awaited:
+            if run.view.announced.ended:
                 told.set()
         return ()
 
@@ -55,7 +57,7 @@ class Reporter(Actor[ReportFold]):
         """Render and store the formats that are kept; two reporters of one run store the same bytes, and one of them says so."""
         if run.view.published is not None:
             return
-        if run.view.announced.awaited:
+        if (self._correlated or run.view.announced.fed) and not run.view.announced.ended:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE):
                     await self._told.setdefault(run.id, asyncio.Event()).wait()
