@@ -1,5 +1,6 @@
 """`test-coordinator`: the command line. Each command lives in a module that is loaded when it is called."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,8 @@ cannot be reached.
 app = typer.Typer(
     name="test-coordinator", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
+LOADED = 100_000
+"""Objects that may be made before unused ones are looked for: nearly all that loading makes stays. `deploy.pace` sets what suits work."""
 Follow = Annotated[bool, typer.Option("--follow", help="Show the run until it is over, and exit with its verdict.")]
 
 
@@ -214,6 +217,7 @@ app.add_typer(looking)
 
 def main() -> None:
     """The entry point: errors that a user can do something about are lines, not tracebacks."""
+    gc.set_threshold(LOADED)
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the border of the program: known errors become lines and exit codes

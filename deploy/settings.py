@@ -16,6 +16,7 @@ from bus.identity import Environment, Instance
 from bus.ownership import parse_partitions
 from bus.state import default_folder
 from deploy.errors import SettingsInvalid
+from messages.descriptions import descriptions
 from messages.values import format_duration, parse_duration
 
 CONNECT_LIMIT = timedelta(seconds=2)
@@ -63,7 +64,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Settings(BaseSettings):
     """The settings of one process, each an environment variable of the same name in capitals; an empty one counts as not set."""
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     service_name: str = "test-coordinator"
     """1 to 63 letters, digits and inner hyphens."""
@@ -155,5 +156,5 @@ def read_settings(**overrides: object) -> Settings:
 
 def _line(field: str, given: dict[str, object]) -> str:
     value = given.get(field) or next((v for k, v in given.items() if k.upper() == field.upper()), "")
-    right = (Settings.model_fields[field].description or "").rstrip(".")
+    right = descriptions(Settings).get(field, "").rstrip(".")
     return f"{field.upper()} cannot be {str(value)!r}; use {right[:1].lower()}{right[1:]}"

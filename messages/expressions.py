@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-import cel
-
+from messages.cel_alone import cel
 from messages.expression_text import COMPREHENSION, DEEPEST, code, comprehended, depths, event_types
 from messages.plain_expressions import UNSURE, plain
 

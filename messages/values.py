@@ -169,10 +169,10 @@ Size = Annotated[
 class Message(BaseModel):
     """What travels: frozen and strict; a field that this version does not know is ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class Document(BaseModel):
     """What people write: frozen and strict; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)

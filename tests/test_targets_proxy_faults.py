@@ -415,7 +415,7 @@ async def test_a_fault_is_seen_from_outside_while_it_is_there_and_only_then(
 
     await bench.put(action, parameters)
 
-    # Silence is waited for in a part of the time that there is; anything else is looked for until it shows, as a jitter does not in every look.
+    # Silence is waited for in a part of the time that there is; anything else is looked for until it shows: jitter does not in every look.
     within = timedelta(seconds=2 if words == "no answer within" else SOON)
     assert words in str(await saw_link_effect(parameters, addresses, within=within))
     assert not await saw_link_normal(parameters, addresses, within=SHORTLY)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from messages.actions import ACTIONS
+from messages.descriptions import Described
 from messages.scenario import Scenario
 from messages.system import System
 from messages.values import RATE_HINT, SIZE_HINT, format_duration
@@ -34,15 +35,17 @@ def json_schema() -> Schema:
     """The schema: one of the kinds of documents, each of its parts under `$defs`."""
     defs: Schema = {}
     for model in KINDS:
-        schema = model.model_json_schema(by_alias=True)
+        schema = model.model_json_schema(by_alias=True, schema_generator=Described)
         defs |= {name: _clean(one) for name, one in schema.pop("$defs").items()}
         defs[model.__name__] = _clean(schema)
         defs[model.__name__]["required"] = ["kind", *defs[model.__name__]["required"]]
-    use = Asserted.model_json_schema(by_alias=True)
+    use = Asserted.model_json_schema(by_alias=True, schema_generator=Described)
     defs[Asserted.__name__] = _clean({key: value for key, value in use.items() if key != "$defs"})
     _take_words(defs)
     for name, spec in ACTIONS.items():
-        defs[told_of(name)] = _clean(spec.parameters.model_json_schema(by_alias=True)) | {"title": f"Parameters of {name}"}
+        defs[told_of(name)] = _clean(spec.parameters.model_json_schema(by_alias=True, schema_generator=Described)) | {
+            "title": f"Parameters of {name}"
+        }
     _describe(defs)
     _type_actions(defs)
     for name in _with_expressions(defs):
