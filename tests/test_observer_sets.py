@@ -213,11 +213,11 @@ async def test_reading_is_tried_again_until_there_is_an_answer(stage: Stage, out
     http.status, http.body = 503, json.dumps({"keys": ["w1"]})
     async with stage.observer(), asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(compared(stage, wanted, output))
-        while not http.asked:
+        while not http.asked or http.open:
             await asyncio.sleep(0.01)
         http.status = 200
 
-    assert reading.result().attempts == 2
+    assert reading.result().attempts >= 2
     assert verdict(stage, wanted) == (Verdict.PASSED, None)
 
 
