@@ -26,6 +26,7 @@ LONGEST_NAME = 512
 """Characters that an event's id, type and source may have; what is longer is not read as an event."""
 EXCERPT = 200
 """Characters that are kept of a message that is no event."""
+_decode = json.JSONDecoder().decode
 Deliver = Callable[[datetime, ServiceEvent | Unreadable], None]
 """Gets each message's stored time, and its event, or what is no CloudEvent."""
 
@@ -240,14 +241,15 @@ class _Source:
 
 def read_event(stored: Stored) -> ServiceEvent | Unreadable:
     """The CloudEvent in a message, structured or binary (NATS protocol binding for CloudEvents 1.0 §3); else how it begins."""
-    attributes = {name.lower()[3:]: value for name, value in stored.headers.items() if name.lower().startswith("ce-")}
+    headers = stored.headers
+    attributes = {name.lower()[3:]: value for name, value in headers.items() if name.lower().startswith("ce-")} if headers else {}
     try:
-        event = {**attributes, "data": _data(stored)} if "id" in attributes else json.loads(stored.data)
+        event = {**attributes, "data": _data(stored)} if "id" in attributes else _loads(stored.data)
         names = (event["id"], event["type"], event["source"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return _unreadable(stored)
     for name in names:
-        if not (isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and _is_text(name)):
+        if not (isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and (name.isascii() or _is_text(name))):
             return _unreadable(stored)
     return ServiceEvent(*names, stored.sequence, stored.at, Bindings({"event": event}))
 
@@ -259,14 +261,19 @@ def _unreadable(stored: Stored) -> Unreadable:
 
 def _data(stored: Stored) -> Any:
     try:
-        return json.loads(stored.data) if stored.data else None
+        return _loads(stored.data) if stored.data else None
     except (ValueError, RecursionError):
         return stored.data.decode(errors="replace")
 
 
+def _loads(data: bytes) -> Any:
+    try:
+        return _decode(data.decode())
+    except ValueError:  # in another encoding perhaps, which takes longer to find out
+        return json.loads(data)
+
+
 def _is_text(name: str) -> bool:  # JSON may hold halves of surrogate pairs, which cannot be stored
-    if name.isascii():
-        return True
     try:
         name.encode()
     except UnicodeEncodeError:

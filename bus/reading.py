@@ -5,8 +5,8 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 from nats.aio.msg import Msg
@@ -25,12 +25,12 @@ _TICK = 0.2
 _FIRST_PATIENCE, _LONGEST_PATIENCE = 0.5, 2.0
 """Seconds that the answer to a new consumer may take: a cluster places some on a node that has just died, and then nobody answers."""
 _BATCH = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE = 0.005
 """Seconds after which a reader that has much to deliver lets others run: nats-py itself never pauses between two messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message as a stream holds it."""
 
     subject: str
@@ -171,7 +171,7 @@ class OrderedReader:
             elif status != "100" or self._is_owed():
                 self._lost.set()
             return
-        consumer, delivery = _sent_by(message)
+        consumer, delivery, stored = _read(message)
         if consumer != self._consumer or self._lost.is_set():
             return
         if delivery != self._delivery + 1:
@@ -179,7 +179,7 @@ class OrderedReader:
             self._lost.set()
             return
         self._delivery = delivery
-        if not self._take(_stored(message)):
+        if not self._take(stored):
             return
         self._asked -= 1
         if self._asked <= 0:
@@ -229,17 +229,14 @@ class ConsumerRefused(Exception):
         super().__init__(f"no consumer on {stream}: {why}")
 
 
-def _sent_by(message: Msg) -> tuple[str, int]:
-    """The consumer that sent a message, and its count of what it sent."""
+def _read(message: Msg) -> tuple[str, int, Stored]:
+    """The consumer that sent a message, its count of what it sent, and the message as the stream holds it.
+
+    From the ack subject: $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.timestamp.pending[.token].
+    """
     tokens = message.reply.split(".")
     first = 4 if len(tokens) == 9 else 6
-    return tokens[first - 1], int(tokens[first + 2])
-
-
-def _stored(message: Msg) -> Stored:
-    """From the ack subject: $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.timestamp.pending[.token]."""
-    tokens = message.reply.split(".")
-    first = 4 if len(tokens) == 9 else 6
-    sequence, nanoseconds, pending = int(tokens[first + 1]), int(tokens[first + 3]), int(tokens[first + 4])
-    at = datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).replace(microsecond=nanoseconds % 1_000_000_000 // 1000)
-    return Stored(message.subject, message.data, dict(message.headers or {}), sequence, at, pending)
+    at = _EPOCH + timedelta(microseconds=int(tokens[first + 3]) // 1000)
+    headers = dict(message.headers) if message.headers else {}
+    stored = Stored(message.subject, message.data, headers, int(tokens[first + 1]), at, int(tokens[first + 4]))
+    return tokens[first - 1], int(tokens[first + 2]), stored

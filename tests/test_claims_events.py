@@ -61,12 +61,12 @@ def observed(
             continue
         evaluated += 1
         try:
-            match = matcher.match(sent(number, event))
+            found = matcher.match(sent(number, event))
         except ExpressionError as problem:
             errors, error = errors + 1, error or str(problem)
             continue
-        if match is not None:
-            tally.see(match, in_grace=closes is not None and event.at >= closes - grace)
+        if found is not None:
+            tally.see(sent(number, event).matched(found.key), in_grace=closes is not None and event.at >= closes - grace)
     return EventMatched(
         assertion="a",
         number=1,

@@ -196,12 +196,12 @@ def told(claim: LatencyClaim, *values: Any, before: int = 0, gap: bool = False, 
         body = {"id": f"e{number}", "type": "order.filled", "source": "s", "data": {"took": value}}
         event = ServiceEvent(f"e{number}", "order.filled", "s", number, at(number), Bindings({"event": body}))
         try:
-            match = matcher.match(event)
+            found = matcher.match(event)
         except ExpressionError:
             errors += 1
             continue
-        if match is not None:
-            tallies[number >= before].see(match)
+        if found is not None:
+            tallies[number >= before].see(event.matched(found.key))
     known: dict[str, Any] = {"count": tallies[1].count, "seen": len(values), "evaluated": len(values), "errors": errors}
     matched = EventMatched(
         assertion="a", number=1, opens=at(10), closes=at(20), until=at(20), through=9, final=final, gap=gap, **known,

@@ -1,7 +1,7 @@
 """How many service events of each type came in each second of the server's clock. Pure."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from messages.observations import EventCounted
 
@@ -15,7 +15,8 @@ class Counting:
 
     def __init__(self) -> None:
         self._types: set[str] = set()
-        self._seconds: dict[datetime, Counter[str | None]] = {}
+        self._seconds: dict[int, Counter[str | None]] = {}
+        """By the second since 1970."""
 
     def add(self, at: datetime, type_: str | None) -> None:
         """Count an event of this type; None is a message that is none."""
@@ -24,16 +25,20 @@ class Counting:
                 type_ = OTHER
             else:
                 self._types.add(type_)
-        self._seconds.setdefault(at.replace(microsecond=0), Counter())[type_] += 1
+        second = int(at.timestamp())
+        counts = self._seconds.get(second)
+        if counts is None:
+            counts = self._seconds[second] = Counter()
+        counts[type_] += 1
 
     def through(self, until: datetime, said: datetime | None) -> list[EventCounted]:
         """The seconds that are over by then and were not told before `said`, in order; silent ones are left out."""
-        over = sorted(second for second in self._seconds if second + timedelta(seconds=1) <= until)
+        over = sorted(second for second in self._seconds if second + 1 <= until.timestamp())
         found = []
         for second in over:
-            types = self._seconds.pop(second)
-            if said is None or second >= said:
+            types, start = self._seconds.pop(second), datetime.fromtimestamp(second, UTC)
+            if said is None or start >= said:
                 unreadable = types.pop(None, 0)
                 told = {name: count for name, count in sorted(types.items(), key=str) if name is not None}
-                found.append(EventCounted(start=second, end=second + timedelta(seconds=1), types=told, unreadable=unreadable))
+                found.append(EventCounted(start=start, end=start + timedelta(seconds=1), types=told, unreadable=unreadable))
         return found

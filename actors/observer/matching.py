@@ -99,15 +99,15 @@ class Followed:
         """Look at the next event, stored so many seconds since 1970."""
         self._evaluated.add(seconds)
         try:
-            match = self._matcher.match(event)
-            if match is not None and match.key is not None and len(match.key) > LONGEST_KEY:
+            found = self._matcher.match(event)
+            if found is not None and found.key is not None and len(found.key) > LONGEST_KEY:
                 raise ExpressionError(f"the key is longer than {LONGEST_KEY} characters")
         except (ExpressionError, OverflowError, RecursionError) as error:
             self._errors.add(seconds)
             self._error = self._error or str(error)
             return
-        if match is not None:
-            self._keep(event, match.key)
+        if found is not None:
+            self._keep(event, found.key)
             if event.ours:
                 self._ours.add(seconds)
 

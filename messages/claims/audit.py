@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from messages.audit_events import SOURCE
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, target_problems
+from messages.claims.claim import KEYLESS, Claim, Found, Matcher, Problem, Scope, ServiceEvent, Tally, target_problems
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.observations import EventMatched, Match
 from messages.values import Token, brief
@@ -84,8 +84,8 @@ class SequenceMatcher(Matcher):
     def asks_for_ours(self) -> bool:
         return SOURCE in self._names
 
-    def match(self, event: ServiceEvent) -> Match | None:
-        return event.matched() if event.source in self._names else None
+    def match(self, event: ServiceEvent) -> Found | None:
+        return KEYLESS if event.source in self._names else None
 
     def tally(self) -> Tally:
         return SequenceTally(self._sequence)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from messages.audit_events import PREFIX, SOURCE, TYPES
 from messages.claims.history import MOMENTS, History, Judgement, inconclusive
@@ -21,8 +21,7 @@ Unit = Literal["seconds", "count", "share", "number"]
 """Of a figure, as an expression has it; a share is from 0 to 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceEvent:
+class ServiceEvent(NamedTuple):
     """A CloudEvent of the system, as the stream holds it. `bindings` has it as `event`."""
 
     id: str
@@ -44,7 +43,7 @@ class ServiceEvent:
         return self.source == SOURCE
 
     def matched(self, key: str | None = None) -> Match:
-        """The event as a match."""
+        """The event as a match with this key."""
         return Match(id=self.id, type=self.type, source=self.source, sequence=self.sequence, at=self.at, key=key)
 
 
@@ -93,6 +92,15 @@ class Tally:
         return None
 
 
+class Found(NamedTuple):
+    """That an event matches, and the key that it has for the claim."""
+
+    key: str | None = None
+
+
+KEYLESS = Found()
+
+
 class Matcher:
     """Finds the service events that a claim is about. Matches every event of the types it names."""
 
@@ -107,13 +115,13 @@ class Matcher:
         named = self.types is not None and not self.types.isdisjoint(TYPES.values())
         return named or SOURCE in self.where or PREFIX in self.where
 
-    def match(self, event: ServiceEvent) -> Match | None:
-        """The match, or None.
+    def match(self, event: ServiceEvent) -> Found | None:  # noqa: ARG002 - those that name more than types look at it
+        """What it is a match with, or None.
 
         Raises:
             ExpressionError: the claim's expression cannot be evaluated on this event.
         """
-        return event.matched()
+        return KEYLESS
 
     def tally(self) -> Tally:
         """A fresh count."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Literal
 
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
+from messages.claims.claim import Claim, Found, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.claims.keys import key_of
 from messages.expressions import compiled
@@ -93,8 +93,8 @@ class KeyMatcher(Matcher):
         self._unknown_by = unknown_by
         self.types = opened_by | closed_by | unknown_by
 
-    def match(self, event: ServiceEvent) -> Match | None:
-        return event.matched(key_of(self._key, event.bindings))
+    def match(self, event: ServiceEvent) -> Found | None:
+        return Found(key_of(self._key, event.bindings))
 
     def tally(self) -> Tally:
         return KeyTally(self._opened_by, self._unknown_by)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from messages.claims.claim import Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
+from messages.claims.claim import KEYLESS, Found, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
 from messages.claims.comparing import reference_of, unlike_problems
 from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
@@ -109,10 +109,10 @@ class WhereMatcher(Matcher):
         self._key = compiled(key) if key is not None else None
         self.types = event_types(where)
 
-    def match(self, event: ServiceEvent) -> Match | None:
+    def match(self, event: ServiceEvent) -> Found | None:
         if not self._where.holds(event.bindings):
             return None
-        return event.matched(key_of(self._key, event.bindings) if self._key is not None else None)
+        return Found(key_of(self._key, event.bindings)) if self._key is not None else KEYLESS
 
     def tally(self) -> Tally:
         return Tally() if self._key is None else NewTally()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from messages.claims.claim import Claim, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
+from messages.claims.claim import Claim, Found, Matcher, Problem, Scope, ServiceEvent, Tally, expression_problems
 from messages.claims.comparing import LatencyLimit, comparison_problems, latency_limit, reference_of
 from messages.claims.history import History, Judgement, Window, failed, inconclusive, passed
 from messages.claims.measured import Timings
@@ -182,10 +182,10 @@ class DurationMatcher(Matcher):
         self._unit = 0.001 if event.unit == "ms" else 1.0
         self.types = event_types(event.where)
 
-    def match(self, event: ServiceEvent) -> Match | None:
+    def match(self, event: ServiceEvent) -> Found | None:
         if not self._where.holds(event.bindings):
             return None
-        return event.matched(repr(seconds_of(self._value.evaluate(event.bindings), self._unit)))
+        return Found(repr(seconds_of(self._value.evaluate(event.bindings), self._unit)))
 
     def tally(self) -> Tally:
         return DurationTally()
