@@ -151,7 +151,7 @@ async def _read(streams: EventStreams, since: datetime) -> float:
     done, reading = asyncio.Event(), cast("EventReading", None)
 
     def fresh() -> None:
-        if reading.matching.seen.count(since, None) >= EVENTS:
+        if reading.trail.events == EVENTS:
             done.set()
 
     reading = EventReading(streams, cast("Run[Any]", OneRun(since)), lambda: None, fresh)

@@ -9,6 +9,7 @@ from typing import Any
 
 import nats.errors
 from nats.js.errors import APIError, NotFoundError
+from pydantic_core import from_json
 
 from bus.cancelling import leave_if_cancelled
 from bus.connection import Connection
@@ -26,7 +27,6 @@ LONGEST_NAME = 512
 """Characters that an event's id, type and source may have; what is longer is not read as an event."""
 EXCERPT = 200
 """Characters that are kept of a message that is no event."""
-_decode = json.JSONDecoder().decode
 Deliver = Callable[[datetime, ServiceEvent | Unreadable], None]
 """Gets each message's stored time, and its event, or what is no CloudEvent."""
 
@@ -268,8 +268,8 @@ def _data(stored: Stored) -> Any:
 
 def _loads(data: bytes) -> Any:
     try:
-        return _decode(data.decode())
-    except ValueError:  # in another encoding perhaps, which takes longer to find out
+        return from_json(data)
+    except ValueError:  # in another encoding, with half a character, or nested deeply: the slower one takes some of that
         return json.loads(data)
 
 

@@ -55,6 +55,12 @@ def event_types(source: str) -> frozenset[str] | None:
     return None
 
 
+def asks_for_type_alone(source: str) -> bool:
+    """Whether it is true for all events of its `event_types`, whatever else they say."""
+    part = source.strip()
+    return _TYPE_IS.fullmatch(part) is not None or _TYPE_IN.fullmatch(part) is not None
+
+
 def _types_of(part: str) -> frozenset[str] | None:
     equal = _TYPE_IS.fullmatch(part)
     if equal:

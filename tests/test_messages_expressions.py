@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from messages.expression_text import code
+from messages.expression_text import asks_for_type_alone, code
 from messages.expressions import MAX_COMPREHENSIONS, MAX_SOURCE, Bindings, Expression, ExpressionError, compiled, event_types
 
 EVENT = {
@@ -329,6 +329,7 @@ def test_an_expression_holds_for_no_type_but_those_that_it_names(source: str, ki
         holds = False
 
     assert types is None or kind in types or not holds
+    assert not asks_for_type_alone(source) or holds == (kind in (types or ()))
 
 
 @pytest.mark.parametrize(

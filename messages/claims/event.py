@@ -8,7 +8,8 @@ from messages.claims.comparing import reference_of, unlike_problems
 from messages.claims.counted import CountedClaim
 from messages.claims.history import History, Judgement, failed, inconclusive, passed
 from messages.claims.keys import key_of
-from messages.expressions import compiled, event_types
+from messages.expression_text import asks_for_type_alone, event_types
+from messages.expressions import compiled
 from messages.observations import EventMatched, Match
 from messages.values import Token
 from messages.verdicts import Reason
@@ -108,9 +109,10 @@ class WhereMatcher(Matcher):
         self._where = compiled(where)
         self._key = compiled(key) if key is not None else None
         self.types = event_types(where)
+        self._alone = self.types if asks_for_type_alone(where) else None
 
     def match(self, event: ServiceEvent) -> Found | None:
-        if not self._where.holds(event.bindings):
+        if not (self._where.holds(event.bindings) if self._alone is None else event.type in self._alone):
             return None
         return Found(key_of(self._key, event.bindings)) if self._key is not None else KEYLESS
 
