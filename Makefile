@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Test processes at once: on two cores three, since tests wait more than they compute; two of the long ones, which start many processes each.
+# Test processes at once: on two cores three, since tests wait more than they compute. TESTS: files, if not all.
 JOBS ?= 3
-LONG_JOBS ?= 2
+LONG_JOBS ?= 3
+TESTS ?=
 # Many containers forbid Python to keep what it compiled; of a thousand processes each would compile everything anew, half of its start.
 unexport PYTHONDONTWRITEBYTECODE
 # Each as NAME[@SPEED][,VARIABLE=VALUE...]; the speeds bring long scenarios to some twelve seconds. What follows a -- would run beside the others.
@@ -34,10 +35,10 @@ library: setup  ## Run the whole library against the miniature, long scenarios a
 	@BIN=$(BIN) .ci/library $(LIBRARY)
 
 test: setup  ## The tests, but for the long ones (some five minutes)
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long"
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long" $(TESTS)
 
 test-long: setup  ## The long tests: whole runs, real browsers, killed processes (some ten minutes)
-	@$(BIN)/pytest -n $(LONG_JOBS) --dist loadgroup -m long
+	@$(BIN)/pytest -n $(LONG_JOBS) --dist loadgroup -m long $(TESTS)
 
 check: setup  ## Lint, format, types and import contracts
 	@$(BIN)/ruff check .
