@@ -1,5 +1,6 @@
 """All streams, consumers and buckets: made when missing, checked when there, never changed."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ _SUBJECTS_OVERLAP = 10065
 _NOT_OURS_TO_JUDGE = {"description", "placement"}
 _UNSET: tuple[Any, ...] = (None, 0, -1, "", "none", "default", {}, [])
 _SPANS = {"max_age", "duplicate_window", "subject_delete_marker_ttl", "ack_wait"}
-_ATTEMPTS = 4
+_ATTEMPTS = 12
+_OVERWRITING = 0.5
+"""Seconds from somebody's reading of a stream to his writing of it, at most."""
 _ANSWER_LIMIT = 5.0
 
 Settings = Mapping[str, Any]
@@ -102,13 +105,17 @@ async def ensure_events_stream(js: JetStreamContext, system: str, subjects: Sequ
         EventsUnreadable: another stream captures only a part of a subject, or does not keep each message for every reader.
         TopologyDiffers: a foreign stream is called `AUDIT-<system>`.
     """
-    audit = f"AUDIT-{system}"
+    audit, widened = f"AUDIT-{system}", False
     for _ in range(_ATTEMPTS):
         captors = await events_captors(js, system, subjects)
         missing = [subject for subject, captor in captors.items() if captor is None]
-        if not missing:
+        if missing:
+            widened = await _capture(js, audit, missing, replicas)
+        elif widened:  # who read the stream before that may write it after that: an update knows no revision
+            await asyncio.sleep(_OVERWRITING)
+            widened = False
+        else:
             return {subject: captor for subject, captor in captors.items() if captor is not None}
-        await _capture(js, audit, missing, replicas)
     raise TopologyRefused(audit, "others keep changing it; try again")
 
 
@@ -248,7 +255,8 @@ def _loses(found: Settings) -> str:
     return ""
 
 
-async def _capture(js: JetStreamContext, audit: str, missing: list[str], replicas: int) -> None:
+async def _capture(js: JetStreamContext, audit: str, missing: list[str], replicas: int) -> bool:
+    """Make or widen our stream; whether it was widened."""
     try:
         found = (await _request(js, f"STREAM.INFO.{audit}", None))["config"]
     except NotFoundError:
@@ -264,6 +272,8 @@ async def _capture(js: JetStreamContext, audit: str, missing: list[str], replica
     except APIError as error:
         if error.err_code not in {_STREAM_EXISTS, _SUBJECTS_OVERLAP}:  # another creator was quicker: look again
             raise TopologyRefused(audit, str(error.description)) from error
+        return False
+    return subject.startswith("STREAM.UPDATE")
 
 
 async def _who_overlaps(js: JetStreamContext, subjects: Sequence[str]) -> str:

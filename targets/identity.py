@@ -11,8 +11,8 @@ from messages.identity import Identity
 
 PROC = Path("/proc")
 _PIECE = 65536
-_EXEC_LOOKS, _EXEC_POLL = 100, 0.001
-"""A program is loaded within microseconds, but its process may have to wait for a processor meanwhile."""
+_EXEC_LOOKS, _EXEC_POLL = 2000, 0.001
+"""A program is loaded within microseconds, but its process may have to wait for a processor meanwhile, on a shared machine for long."""
 
 
 @dataclass(frozen=True, slots=True)

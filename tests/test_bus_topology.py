@@ -239,6 +239,19 @@ async def test_racing_creators_with_different_subjects_both_get_theirs(connectio
     assert set((await connection.js.stream_info("AUDIT-trading")).config.subjects or []) == {"trading.0.>", "trading.1.>", "trading.2.>"}
 
 
+async def test_what_another_creator_wrote_over_is_captured_again(connection: Connection) -> None:
+    """It read the stream before it was widened, and writes it after that."""
+    await ensure_events_stream(connection.js, "trading", ["trading.0.>"])
+    before = (await connection.js.stream_info("AUDIT-trading")).config
+    async with asyncio.TaskGroup() as creators:
+        creators.create_task(ensure_events_stream(connection.js, "trading", ["trading.1.>"]))
+        while "trading.1.>" not in ((await connection.js.stream_info("AUDIT-trading")).config.subjects or []):
+            await asyncio.sleep(0.01)
+        await connection.js.update_stream(before.evolve(subjects=["trading.0.>", "trading.2.>"]))
+
+    assert set((await connection.js.stream_info("AUDIT-trading")).config.subjects or []) == {"trading.0.>", "trading.1.>", "trading.2.>"}
+
+
 async def test_a_stream_that_captures_only_a_part_is_explained(connection: Connection) -> None:
     await connection.js.add_stream(name="THEIRS", subjects=["trading.events.orders.>"])
 
