@@ -163,6 +163,7 @@ def verdict_of(name: str, system: Path, *, speed: float) -> tuple[int, str]:
 
 @pytest.mark.long
 @pytest.mark.xdist_group("miniature")
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("name", "speed", "service", "env", "claim"),
     [

@@ -228,6 +228,7 @@ WELL = ("execution_normal", "usdt_repeg", "strategy_performance_normalized")
 
 
 @pytest.mark.long
+@pytest.mark.timeout(180)
 async def test_in_the_running_miniature_every_word_holds_when_its_thing_happens_and_not_before(city: City) -> None:
     mark = city.mark
     await city.hears("execution.measured", mark, at_least=3)
@@ -295,6 +296,7 @@ spec:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("deviation", "code", "why"), [("-0.06", 0, ""), ("-0.03", 1, "depegged")])
 def test_a_run_is_judged_in_the_words_of_its_domain(
     tmp_path: Path, unused_port: Callable[[], int], deviation: str, code: int, why: str

@@ -136,6 +136,7 @@ def test_the_plan_is_that_of_the_guide(reader: Reader) -> None:
 
 @needs_redis
 @pytest.mark.long
+@pytest.mark.timeout(120)
 def test_a_redis_that_is_slowed_down_and_killed_passes_and_is_gone_afterwards(reader: Reader) -> None:
     ended = reader.run()
 
@@ -147,6 +148,7 @@ def test_a_redis_that_is_slowed_down_and_killed_passes_and_is_gone_afterwards(re
 
 @needs_redis
 @pytest.mark.long
+@pytest.mark.timeout(120)
 def test_a_bound_that_cannot_be_kept_fails_with_exit_code_1(reader: Reader) -> None:
     ended = reader.run("--var", "slo=1s")
 
@@ -158,6 +160,7 @@ def test_a_bound_that_cannot_be_kept_fails_with_exit_code_1(reader: Reader) -> N
 
 @needs_redis
 @pytest.mark.long
+@pytest.mark.timeout(120)
 def test_a_redis_that_loses_what_it_acknowledged_fails_though_it_is_back_in_time(reader: Reader) -> None:
     assert f"`{IN_MEMORY}` instead of `{KEPT}`" in GUIDE.read_text()
     reader.change(KEPT, IN_MEMORY)

@@ -25,7 +25,7 @@ from tests.end_to_end.test_killed_injector import seen
 from tests.end_to_end.test_processes import SERVICE, command, over
 from tests.ports import free_port
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(90)]
 LOW, HIGH = "0-7", "8-15"
 SCENARIO = """
 apiVersion: chaos.trading/v1

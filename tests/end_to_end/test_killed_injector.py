@@ -29,7 +29,7 @@ from tests.end_to_end.test_processes import ACTORS, NAMESPACE, SERVICE, command,
 from tests.ports import free_port
 
 E = TypeVar("E", bound=RunEvent)
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(90)]
 
 SCENARIO = """
 apiVersion: chaos.trading/v1

@@ -25,7 +25,7 @@ from messages.verdicts import Reason, Verdict
 from tests.end_to_end.cluster import cluster
 from tests.test_scheduler_waiting import HERE, NAMES, Town, accepted, journal_of, scheduler
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(60)]
 RESTARTS = 0.5
 """Seconds after the server's return until somebody answers: a decision that waited for it would be stored by then."""
 UNTIL = accepted("shop").submitted

@@ -36,7 +36,7 @@ from tests.end_to_end.test_processes import ACTORS, NAMESPACE, SERVICE, command,
 from tests.hosts import Served, calm, somebody
 from tests.ports import free_port
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(60)]
 NAMES = Names(NAMESPACE)
 SILENT = 6.0
 """Seconds that a watcher may need after its node died: two to notice, and some more when its next one is given to the dead node again."""

@@ -20,7 +20,7 @@ from targets.find import tagged_processes
 from targets.group import is_halted
 from tests.end_to_end.conftest import Arena
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(90)]
 PHASES = "[{name: chaos, duration: 30s, actions: [{id: f, target: one, action: pause}]}]"
 
 

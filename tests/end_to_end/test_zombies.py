@@ -36,7 +36,7 @@ from tests.end_to_end.test_processes import NAMESPACE, SERVICE, over, when_answe
 from tests.ports import free_port
 
 E = TypeVar("E", bound=RunEvent)
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(90)]
 HOST = Path(__file__).with_name("zombie.py")
 WATCHED = 2.0
 """Seconds for which it is watched what somebody does who has woken."""
