@@ -11,8 +11,9 @@ from messages.identity import Identity
 
 PROC = Path("/proc")
 _PIECE = 65536
-_EXEC_LOOKS, _EXEC_POLL = 2000, 0.001
-"""A program is loaded within microseconds, but its process may have to wait for a processor meanwhile, on a shared machine for long."""
+_EXEC_LOOKS, _EXEC_POLL = 500, 0.001
+"""A program is loaded within microseconds, but its process may have to wait for a processor meanwhile. Who looks does nothing else for so
+long, half a second: far less than the leases that it has to renew."""
 
 
 @dataclass(frozen=True, slots=True)
